@@ -1,0 +1,122 @@
+# What a learned representation of a T1-weighted brain MRI adds over FreeSurfer's regional features:
+# scans -> patches -> representations -> probes, brain age, genes -> figures and a report.
+from snakemake.utils import min_version
+
+from workflow_scripts.lib.study.config import check_config, check_tools, uses_phantom
+from workflow_scripts.lib.study.errors import StudyError
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+# --- config: checked before any job -------------------------------------------------------------------------------
+try:
+    check_config(config)
+    if workflow.is_main_process:
+        if "conda" not in str(workflow.deployment_settings.deployment_method).lower():
+            check_tools(config)
+        if not uses_phantom(config) and config["cohort"]["folder"] is None:
+            from workflow_scripts.lib.cohort.start import check_start
+
+            check_start(config["cohort"])
+except StudyError as error:
+    raise WorkflowError(str(error))
+
+
+# --- rules, a file a stage -----------------------------------------------------------------------------------------
+include: "rules/common.smk"
+include: "rules/phantom.smk"
+include: "rules/cohort.smk"
+include: "rules/preprocess.smk"
+include: "rules/register.smk"
+include: "rules/patches.smk"
+include: "rules/features.smk"
+include: "rules/pretrain.smk"
+include: "rules/probe.smk"
+include: "rules/brainage.smk"
+include: "rules/genetics.smk"
+include: "rules/figures.smk"
+
+
+# --- targets -------------------------------------------------------------------------------------------------------
+localrules:
+    all,
+    cohort,
+    preprocess,
+    register,
+    patches,
+    features,
+    pretrain,
+    probe,
+    brainage,
+    genetics,
+    figures,
+
+
+rule all:
+    """Make the stages that config names."""
+    default_target: True
+    input:
+        [stage_outputs(stage) for stage in config["stages"]],
+
+
+rule cohort:
+    """Participants, roles, splits and task labels."""
+    input:
+        stage_outputs("cohort"),
+
+
+rule preprocess:
+    """Brains and regional features of all scans."""
+    input:
+        stage_outputs("preprocess"),
+
+
+rule register:
+    """Registered brains and quality control."""
+    input:
+        stage_outputs("register"),
+
+
+rule patches:
+    """The patch store."""
+    input:
+        stage_outputs("patches"),
+
+
+rule features:
+    """Regional features, harmonised over sites."""
+    input:
+        stage_outputs("features"),
+
+
+rule pretrain:
+    """Pretrained networks and every representation."""
+    input:
+        stage_outputs("pretrain"),
+
+
+rule probe:
+    """Scores of every representation on every task, and their comparison."""
+    input:
+        stage_outputs("probe"),
+
+
+rule brainage:
+    """Brain age gaps."""
+    input:
+        stage_outputs("brainage"),
+
+
+rule genetics:
+    """Association of the gaps with genotypes."""
+    input:
+        stage_outputs("genetics"),
+
+
+rule figures:
+    """All figures with their source data."""
+    input:
+        stage_outputs("figures"),

@@ -1,0 +1,22 @@
+rule extract_patches:
+    """Cut the 18 patches of the usable scans of a batch into a shard of the patch store."""
+    input:
+        volumes="results/register/register_scans/{batch}",
+        included="results/qc/included.tsv",
+    output:
+        shard=directory("results/patches/extract_patches/{batch}"),
+    log:
+        "results/logs/extract_patches/{batch}.log",
+    benchmark:
+        "results/benchmarks/extract_patches/{batch}.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        code=code_hash("patches/extract_patches"),
+        spacing_mm=config["grid"]["spacing_mm"],
+    script:
+        "../workflow_scripts/patches/extract_patches.py"

@@ -1,0 +1,106 @@
+# The embedded study: people, genes, visits and scans with planted truth in results/phantom/truth.
+
+
+rule simulate_people:
+    """Draw the people of the embedded study."""
+    output:
+        people="results/phantom/truth/people.tsv",
+    log:
+        "results/logs/simulate_people/simulate_people.log",
+    benchmark:
+        "results/benchmarks/simulate_people/simulate_people.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("phantom/simulate_people"),
+        seed=config["seed"],
+        phantom=pick("phantom", "population", "clinical", "own_offset_sd_years"),
+    script:
+        "../workflow_scripts/phantom/simulate_people.py"
+
+
+rule simulate_genotypes:
+    """Give the people of the phantom study genomes with planted loci, relatives and faults.
+
+    The images need the brain-age offset that the genomes cause, so this comes before them.
+    """
+    input:
+        people="results/phantom/truth/people.tsv",
+    output:
+        bed="results/phantom/genotypes.bed",
+        bim="results/phantom/genotypes.bim",
+        fam="results/phantom/genotypes.fam",
+        loci="results/phantom/truth/loci.tsv",
+        people="results/phantom/truth/genetics_people.tsv",
+        variants="results/phantom/truth/genetics_variants.tsv",
+    log:
+        "results/logs/simulate_genotypes/simulate_genotypes.log",
+    benchmark:
+        "results/benchmarks/simulate_genotypes/simulate_genotypes.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        code=code_hash("phantom/simulate_genotypes"),
+        seed=config["seed"],
+        genotypes=config["phantom"]["genotypes"],
+    script:
+        "../workflow_scripts/phantom/simulate_genotypes.py"
+
+
+rule simulate_participants:
+    """Turn people into visits and write the participants table."""
+    input:
+        people="results/phantom/truth/people.tsv",
+        genetics="results/phantom/truth/genetics_people.tsv",
+    output:
+        participants="results/phantom/participants.tsv",
+        truth="results/phantom/truth/scans.tsv",
+    log:
+        "results/logs/simulate_participants/simulate_participants.log",
+    benchmark:
+        "results/benchmarks/simulate_participants/simulate_participants.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("phantom/simulate_participants"),
+        seed=config["seed"],
+        phantom=pick("phantom", "heads", "faults", "real_scans"),
+        scans_per_job=config["cohort"]["scans_per_job"],
+    script:
+        "../workflow_scripts/phantom/simulate_participants.py"
+
+
+rule simulate_scans:
+    """Render the scans of a batch: anatomy, ageing, disease, pose and scanner."""
+    input:
+        truth="results/phantom/truth/scans.tsv",
+    output:
+        scans=directory("results/phantom/simulate_scans/{batch}"),
+    log:
+        "results/logs/simulate_scans/{batch}.log",
+    benchmark:
+        "results/benchmarks/simulate_scans/{batch}.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        code=code_hash("phantom/simulate_scans"),
+        seed=config["seed"],
+        phantom=pick("phantom", "scan_spacing_mm", "anatomy_spacing_mm"),
+    script:
+        "../workflow_scripts/phantom/simulate_scans.py"

@@ -1,0 +1,90 @@
+"""A patch store of random blobs and a short training on it; run as a script, it can kill itself at a step.
+
+python -m tests.pretrain.small_study FOLDER METHOD STEP EPOCHS
+"""
+
+import itertools
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts.lib.pretrain import levels, runs
+
+SHAPE = (6, 7, 8)
+SCANS = 40
+METHODS = {"rnce": {"objective": "rnce"}, "simclr": {"objective": "simclr", "projector": True}}
+
+
+def config(method: str, **patch) -> dict:
+    strong = {"rotation": 10.0, "scaling": 0.1, "crop": 0.8, "flip": 0.5, "contrast": 1.3, "bias": 0.2}
+    return {
+        "temperature": 0.2,
+        "representation": 8,
+        "precision": "float32",
+        "resident_gb": 1,
+        "augmentation": {**strong, "blur": 0.6, "noise": 0.1},
+        "method": METHODS[method],
+        "patch": {"epochs": 4, "batch": 16, "learning_rate": 0.002, "checkpoint_epochs": 2, **patch},
+        "image": {"epochs": 3, "batch": 32, "learning_rate": 0.002},
+    }
+
+
+def scans(count: int = SCANS) -> pd.DataFrame:
+    ids = [f"s{number:02d}" for number in range(count)]
+    return pd.DataFrame({"scan_id": [f"{name}_1" for name in ids], "participant_id": ids})
+
+
+def write_store(folder: Path, patches=("one", "two"), shards: int = 2, count: int = SCANS) -> list[Path]:
+    """Write shards with the scans shuffled over them; numbers depend on scan and patch only."""
+    order = np.random.default_rng(8).permutation(count)
+    folders = []
+    for number, members in enumerate(np.array_split(order, shards)):
+        shard = folder / f"{number:03d}"
+        shard.mkdir(parents=True, exist_ok=True)
+        ids = scans(count)["scan_id"].iloc[members]
+        listing = pd.DataFrame({"scan_id": ids, "row": range(len(members)), "scale": 0.01 + 0.0001 * members})
+        listing.to_csv(shard / "scans.tsv", sep="\t", index=False)
+        for salt, patch in enumerate(patches):
+            draws = [np.random.default_rng([salt, scan]).integers(0, 255, SHAPE, dtype=np.uint8) for scan in members]
+            np.save(shard / f"{patch}.npy", np.stack(draws))
+        folders.append(shard)
+    return folders
+
+
+def auxiliary(count: int = SCANS) -> np.ndarray:
+    return np.random.default_rng(5).standard_normal((count, 3)).astype(np.float32)
+
+
+def train(folder: Path, method: str, seed: int = 1, patch: str = "one", **changes) -> None:
+    """Train one location with results in a folder."""
+    runs.use_device(1)
+    settings = runs.Settings.from_config(config(method, **changes), "patch", method, seed)
+    shards = write_store(folder / "store")
+    checkpoint, output = folder / "checkpoints" / f"{patch}.safetensors", folder / f"{patch}.safetensors"
+    features = auxiliary() if method == "rnce" else None
+    rows = runs.train_patch(settings, patch, shards, scans(), features, checkpoint, output)
+    rows.to_csv(folder / f"{patch}.tsv", sep="\t", index=False)
+
+
+def interrupt(at: int, act) -> None:
+    """Call ``act`` when the given step (counted from 1, over all epochs of this process) begins."""
+    taken, take_step = itertools.count(1), levels.PatchLevel.step
+
+    def step(self, rows, generator):
+        if next(taken) == at:
+            act()
+        return take_step(self, rows, generator)
+
+    levels.PatchLevel.step = step
+
+
+if __name__ == "__main__":
+    place, name, at, epochs = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    interrupt(int(at), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    train(Path(place), name, epochs=int(epochs))

@@ -1,0 +1,1 @@
+"""Scripts of the rules, one folder a stage, and the library they call."""

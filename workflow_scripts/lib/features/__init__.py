@@ -1,0 +1,1 @@
+"""Tables of regional features and their harmonisation by ComBat."""

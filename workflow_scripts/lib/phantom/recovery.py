@@ -1,0 +1,99 @@
+"""How much of what was planted is measured: long tables of planted and measured values.
+
+Every function gives columns ``check``, ``group`` (a region, a site, a representation), ``scan_id``, ``planted`` and
+``measured``.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from workflow_scripts.lib.imaging.registration import distance
+
+REGIONS = {"Hippocampus": ("Left-Hippocampus", "Right-Hippocampus")}
+REGIONS["Lateral ventricle"] = ("Left-Lateral-Ventricle", "Right-Lateral-Ventricle")
+BRAIN_AXES = [f"{i}{j}" for i in range(3) for j in range(4)]
+
+
+def _rows(check: str, group: object, scans: pd.Series, planted: object, measured: object) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "check": check,
+            "group": group,
+            "scan_id": np.asarray(scans),
+            "planted": np.asarray(planted),
+            "measured": np.asarray(measured),
+        }
+    )
+
+
+def volumes(planted: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+    """Compare true and measured regional volumes, both sides together, as log change from the mean."""
+    both = planted.merge(features, on="scan_id", suffixes=("", "_measured"))
+    parts = []
+    for region, sides in REGIONS.items():
+        true = np.log(sum(both[f"volume_{side}"] for side in sides))
+        found = np.log(sum(both[side] for side in sides))
+        parts.append(_rows("volume", region, both["scan_id"], true - true.mean(), found - found.mean()))
+        change = np.mean([both[f"change_{side}"] for side in sides], axis=0)
+        share = np.log(sum(both[side] for side in sides) / both["icv"])
+        parts.append(_rows("atrophy", region, both["scan_id"], change, share - share.mean()))
+    return pd.concat(parts, ignore_index=True)
+
+
+def poses(planted: pd.DataFrame, qc: pd.DataFrame) -> pd.DataFrame:
+    """Measure, for every registered scan, the mean distance in mm over the brain between planted and found pose.
+
+    ``planted`` is the displacement that the pose caused, ``measured`` what is left after registration.
+    """
+    found = planted.merge(qc[qc["overlap"].notna()], on="scan_id", suffixes=("", "_qc"))
+
+    def matrix(row: pd.Series, prefix: str) -> np.ndarray:
+        return np.vstack([row[[f"{prefix}_{axis}" for axis in BRAIN_AXES]].to_numpy(float).reshape(3, 4), [0, 0, 0, 1]])
+
+    before = [distance(matrix(row, "pose"), np.eye(4)).mean() for _, row in found.iterrows()]
+    after = [distance(matrix(row, "pose"), matrix(row, "transform")).mean() for _, row in found.iterrows()]
+    return _rows("pose", "all", found["scan_id"], before, after)
+
+
+def site_accuracy(table: pd.DataFrame, people: pd.Series, sites: pd.Series, seed: int) -> np.ndarray:
+    """Guess the site of each scan from its features by cross-validation over people.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, whether the guess was right.
+    """
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed % 2**32)
+    guess = cross_val_predict(model, table.to_numpy(float), sites.to_numpy(), groups=people.to_numpy(), cv=folds)
+    return guess == sites.to_numpy()
+
+
+def sites(planted: pd.DataFrame, raw: pd.DataFrame, harmonised: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Say whether a scan's site is guessed from its features before and after ComBat, 1 or 0.
+
+    ``planted`` is the chance level. Only people that ComBat did not learn from count (the clinical cohort).
+    """
+    parts = []
+    for group, table in (("before ComBat", raw), ("after ComBat", harmonised)):
+        both = planted[["scan_id", "site"]].merge(table, on="scan_id")
+        both = both[both["participant_id"].str.startswith("sub-cli")]
+        values = both.drop(columns=["scan_id", "site", "participant_id", "icv"])
+        right = site_accuracy(values, both["participant_id"], both["site"], seed)
+        chance = both["site"].value_counts(normalize=True).max()
+        parts.append(_rows("site", group, both["scan_id"], chance, right.astype(float)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def brain_age(planted: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """Compare the planted gap (true brain age less age) with the measured one, of people who did not train."""
+    test = gaps[gaps["role"] == "test"].merge(planted[["scan_id", "brain_age"]], on="scan_id")
+    parts = [
+        _rows("gap", name, part["scan_id"], part["brain_age"] - part["age"], part["gap_debiased"])
+        for name, part in test.groupby("representation", sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)

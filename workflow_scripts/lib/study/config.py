@@ -1,0 +1,180 @@
+"""Check the config before any job: each fault named by key, with the value found, what is allowed and the remedy.
+
+Used while the Snakefile is parsed, three times a job on a cluster: only jsonschema and the standard library.
+"""
+
+import copy
+import difflib
+import re
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from workflow_scripts.lib.study.errors import StudyError
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas" / "config"
+PHANTOM_TABLE = "results/phantom/participants.tsv"
+SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")  # of files that count as volumes in a folder
+
+
+@cache
+def load_config_schema() -> dict:
+    """Put the sections' schema files together into one JSON schema."""
+    schema = yaml.safe_load((SCHEMAS / "study.schema.yaml").read_text())
+    for section in schema["properties"]:
+        path = SCHEMAS / f"{section}.schema.yaml"
+        if path.exists():
+            schema["properties"][section] = yaml.safe_load(path.read_text())
+    return schema
+
+
+def _fill_defaults(value: object, schema: dict) -> None:
+    """Put in the defaults of a schema, in place."""
+    if not isinstance(value, dict):
+        return
+    for key, rule in schema.get("properties", {}).items():
+        if key not in value and "default" in rule:
+            value[key] = copy.deepcopy(rule["default"])
+        if key in value:
+            _fill_defaults(value[key], rule)
+    other = schema.get("additionalProperties")
+    if isinstance(other, dict):
+        for key in set(value) - set(schema.get("properties", {})):
+            _fill_defaults(value[key], other)
+
+
+def _say_unknown(section: dict, schema: dict) -> Iterator[str]:
+    """Yield a sentence for each key of a section that its schema does not know."""
+    known, patterns = list(schema.get("properties", {})), list(schema.get("patternProperties", {}))
+    for name in section:
+        if name not in known and not any(re.search(pattern, str(name)) for pattern in patterns):
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(known + patterns)}."
+            yield f"unknown key '{name}'. {hint}"
+
+
+def _say(error: ValidationError) -> str:
+    """Turn a schema error into a sentence with key, value, what is allowed and the remedy."""
+    key = ".".join(str(part) for part in error.absolute_path) or "top level"
+    schema = error.schema
+    if error.validator == "additionalProperties":
+        place = "" if key == "top level" else f"{key}: "
+        return "\n        ".join(place + sentence for sentence in _say_unknown(error.instance, schema))
+    if error.validator == "required":
+        lacking = error.message.split("'")[1]
+        return f"{key}: key '{lacking}' is missing. See config.yaml for what it does."
+    expected = {
+        "enum": lambda: f"one of {', '.join(map(str, error.validator_value))}",
+        "type": lambda: f"a value of type {error.validator_value}",
+        "minimum": lambda: f"at least {error.validator_value}",
+        "maximum": lambda: f"at most {error.validator_value}",
+        "exclusiveMinimum": lambda: f"more than {error.validator_value}",
+        "exclusiveMaximum": lambda: f"less than {error.validator_value}",
+        "minItems": lambda: f"at least {error.validator_value} items",
+        "maxItems": lambda: f"at most {error.validator_value} items",
+    }.get(error.validator, lambda: error.message)()
+    return f"{key}: found {error.instance!r}, expected {expected}. {schema.get('description', '')}".rstrip()
+
+
+def check_config(config: dict) -> None:
+    """Check a config against its schema, fill in defaults, and check what no schema can say.
+
+    Parameters
+    ----------
+    config : dict
+        Changed in place: defaults are filled in.
+
+    Raises
+    ------
+    StudyError
+        One message with every fault found.
+    """
+    schema = load_config_schema()
+    _fill_defaults(config, schema)
+    faults = [
+        _say(error) for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: str(e.path))
+    ]
+    if not faults:
+        faults = list(_cross_checks(config))
+    if faults:
+        raise StudyError("config: " + "\n        ".join(faults))
+
+
+def uses_phantom(config: dict) -> bool:
+    """Whether the study is the embedded one."""
+    return config["cohort"]["folder"] is None and config["cohort"]["participants"] == PHANTOM_TABLE
+
+
+def later_stages(config: dict) -> bool:
+    """Whether a stage after the patches is asked for: those need roles and labels."""
+    return bool({"features", "pretrain", "probe", "brainage", "genetics", "figures"} & set(config["stages"]))
+
+
+def _cross_checks(config: dict) -> Iterator[str]:
+    """Yield what a schema cannot say, one sentence a fault."""
+    cohort, qc = config["cohort"], config["qc"]
+    if qc["scale_range"][0] >= qc["scale_range"][1]:
+        yield f"qc.scale_range: found {qc['scale_range']}, expected the smaller number first."
+    if cohort["folder"] is not None:
+        if not Path(cohort["folder"]).is_dir():
+            yield f"cohort.folder: '{cohort['folder']}' is not a folder. Correct the path."
+        if later_stages(config):
+            yield "cohort.folder: a folder has no ages. Set stages to [cohort, preprocess, register, patches]."
+    elif not uses_phantom(config) and not Path(cohort["participants"]).exists():
+        yield f"cohort.participants: '{cohort['participants']}' does not exist. Correct the path."
+    for name, path in config["representations"].items():
+        if not Path(path).exists():
+            yield f"representations.{name}: '{path}' does not exist. Correct the path or drop the entry."
+        if name == "features" or name in config["pretrain"]["methods"]:
+            yield f"representations.{name}: the name is taken. Choose another."
+    if uses_phantom(config):
+        yield from _check_phantom(config["phantom"])
+
+
+def _check_phantom(phantom: dict) -> Iterator[str]:
+    """Yield what the embedded study cannot make, one sentence a fault."""
+    for scan in phantom["real_scans"]:
+        if not Path("results/phantom", scan["t1w"]).exists():
+            yield (
+                f"phantom.real_scans: {scan['participant_id']}: '{scan['t1w']}' does not exist. "
+                "Colin27 comes with: apt-get install mricron-data. Or set phantom.real_scans to []."
+            )
+    for name in ("population", "clinical"):
+        size = phantom[name]
+        if size["second_visits"] > size["people"]:
+            yield f"phantom.{name}.second_visits: found {size['second_visits']}, expected at most {size['people']}."
+        if size["age_range"][0] >= size["age_range"][1]:
+            yield f"phantom.{name}.age_range: found {size['age_range']}, expected the smaller number first."
+    made = sum(phantom[name]["people"] + phantom[name]["second_visits"] for name in ("population", "clinical"))
+    if phantom["heads"] > made:
+        yield f"phantom.heads: found {phantom['heads']}, expected at most {made} (scans)."
+    broken, people = sum(phantom["faults"].values()), phantom["population"]
+    if broken > people["people"] - people["second_visits"]:
+        yield f"phantom.faults: {broken} scans are more than there are people with one visit. Lower them."
+
+
+def count_scans(config: dict) -> int:
+    """Count the scans of the study without making or opening any: the number of jobs follows from it."""
+    cohort = config["cohort"]
+    if cohort["folder"] is not None:
+        return sum(file.name.endswith(SUFFIXES) for file in Path(cohort["folder"]).glob(cohort["pattern"]))
+    if uses_phantom(config):
+        phantom = config["phantom"]
+        made = sum(phantom[name]["people"] + phantom[name]["second_visits"] for name in ("population", "clinical"))
+        return made + len(phantom["real_scans"])
+    with open(cohort["participants"]) as table:
+        return sum(1 for line in table if line.strip()) - 1
+
+
+def check_tools(config: dict) -> None:
+    """Refuse a study with genetics on a machine without plink, before any job."""
+    lacking = [names for names in (("plink2",), ("plink1.9", "plink")) if not any(map(shutil.which, names))]
+    if lacking and {"genetics", "figures"} & set(config["stages"]):
+        raise StudyError(
+            f"{lacking[0][0]} is not on the path. Debian/Ubuntu: apt-get install plink2 plink1.9. "
+            "With conda: add --sdm conda (envs/study.yaml). Or leave genetics and figures out of stages."
+        )

@@ -1,0 +1,39 @@
+"""Tokens of the training scans and their auxiliary features in; the trained aggregator out."""
+
+from pathlib import Path
+
+from workflow_scripts.lib.cohort import guard
+from workflow_scripts.lib.imaging.names import PATCHES
+from workflow_scripts.lib.pretrain import data, runs, tokens
+from workflow_scripts.lib.study import log, tables
+
+
+def main(snakemake):
+    """Entry point of rule ``pretrain_image``."""
+    given, params, method = snakemake.input, snakemake.params, snakemake.wildcards.method
+    settings = runs.Settings.from_config(params.pretrain, "image", method, params.seed, params.code)
+    runs.use_device(snakemake.threads)
+    roles = tables.read_table(given.roles, "roles")
+    scans = data.training_scans(
+        tables.read_table(given.scans, "scans"),
+        roles,
+        tables.read_table(given.included, "included"),
+    )
+    evaluated = roles.loc[roles["role"] == "evaluate", "participant_id"]
+    guard.refuse_overlap(scans["participant_id"], evaluated, "pretraining", "evaluation")
+    auxiliary = covered = None
+    if settings.method.objective == "rnce":
+        features = tables.read_table(given.features, "features")
+        covered = data.covers(tables.read_table(given.assignment, "assignment"), PATCHES, features.columns)
+        columns = covered.any(axis=0)
+        covered = covered[:, columns]
+        auxiliary = data.auxiliary_features(features, scans["scan_id"], features.columns[columns])
+    values = tokens.read_tokens(given.tokens, given.token_scans, PATCHES, scans["scan_id"])
+    checkpoint = Path(params.checkpoints) / "image.safetensors"
+    rows = runs.train_image(settings, values, scans, auxiliary, covered, checkpoint, Path(snakemake.output.weights))
+    tables.write_table(rows, snakemake.output.training, "training_log")
+    checkpoint.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    log.run(main, snakemake)

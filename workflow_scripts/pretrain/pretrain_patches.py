@@ -1,0 +1,46 @@
+"""Patch store, auxiliary features and roles in; one trained patch encoder for each location of a chunk out."""
+
+from pathlib import Path
+
+from workflow_scripts.lib.cohort import guard
+from workflow_scripts.lib.imaging.names import PATCHES
+from workflow_scripts.lib.pretrain import data, runs
+from workflow_scripts.lib.study import log, tables
+
+
+def main(snakemake):
+    """Entry point of rule ``pretrain_patches``."""
+    given, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+    settings = runs.Settings.from_config(params.pretrain, "patch", wildcards.method, params.seed, params.code)
+    runs.use_device(snakemake.threads)
+    roles = tables.read_table(given.roles, "roles")
+    scans = data.training_scans(
+        tables.read_table(given.scans, "scans"),
+        roles,
+        tables.read_table(given.included, "included"),
+    )
+    evaluated = roles.loc[roles["role"] == "evaluate", "participant_id"]
+    guard.refuse_overlap(scans["participant_id"], evaluated, "pretraining", "evaluation")
+    features = tables.read_table(given.features, "features")
+    assignment = tables.read_table(given.assignment, "assignment")
+    covered = data.covers(assignment, PATCHES, features.columns)
+
+    output, checkpoints = Path(snakemake.output.weights), Path(params.checkpoints)
+    output.mkdir(parents=True, exist_ok=True)
+    members = runs.chunk_members(PATCHES, wildcards.chunk, params.patches_per_job)
+    for patch in members:
+        auxiliary = None
+        if settings.method.objective == "rnce":
+            columns = features.columns[covered[PATCHES.index(patch)]]
+            auxiliary = data.auxiliary_features(features, scans["scan_id"], columns)
+        checkpoint = checkpoints / f"{patch}.safetensors"
+        weights = output / f"{patch}.safetensors"
+        rows = runs.train_patch(settings, patch, given.shards, scans, auxiliary, checkpoint, weights)
+        tables.write_table(rows, output / f"{patch}.tsv", "training_log")
+    # not before all are done: if this job is killed, those that are finished cost nothing the next time
+    for patch in members:
+        (checkpoints / f"{patch}.safetensors").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    log.run(main, snakemake)
