@@ -8,7 +8,7 @@ from workflow_scripts.lib.study.errors import StudyError
 min_version("9.0")
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 # --- config: checked before any job -------------------------------------------------------------------------------

@@ -64,7 +64,6 @@ rule planted_truth:
         runtime=10,
     params:
         code=code_hash("figures/planted_truth"),
-        seed=config["seed"],
     script:
         "../workflow_scripts/figures/planted_truth.py"
 

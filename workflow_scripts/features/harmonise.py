@@ -10,9 +10,7 @@ from workflow_scripts.lib.study.files import write_json
 def main(snakemake):
     """Entry point of rule ``harmonise``."""
     settings = snakemake.params.harmonise
-    scans = tables.read_table(snakemake.input.scans, "scans").set_index(
-        "scan_id"
-    )
+    scans = tables.read_table(snakemake.input.scans, "scans").set_index("scan_id")
     table = tables.read_table(snakemake.input.features, "features")
     people = scans.loc[table["scan_id"]].reset_index(drop=True)
     names = [name for name in table if name not in ("scan_id", "participant_id")]

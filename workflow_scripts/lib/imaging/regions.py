@@ -2,6 +2,7 @@
 
 The paper names the regions, not the boxes (its Supplementary Table 1 is not public). The boxes hold every voxel of
 the region's Desikan-Killiany and aseg labels with a 6 mm margin, sizes are multiples of 8 mm and both sides mirror.
+Only the horns of the lateral ventricle and its choroid plexus reach out of the subcortical boxes, by a tenth at most.
 """
 
 import numpy as np

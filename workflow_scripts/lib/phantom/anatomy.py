@@ -12,7 +12,8 @@ from workflow_scripts.lib.imaging.atlas import spread_labels
 from workflow_scripts.lib.imaging.grid import Grid, resample
 from workflow_scripts.lib.phantom.fields import velocity_for_divergence
 
-# Log volume change per unit of a factor, by the start of the structure's name (both hemispheres).
+# Wanted log volume change per unit of a factor, by the start of the structure's name (both hemispheres). Smooth fields
+# on a coarse grid deliver about 0.6 of it; the truth tables hold what was delivered.
 # Ageing: per decade, after the lifespan charts' order (ventricles grow fastest, hippocampus and
 # frontal and temporal cortex shrink more than occipital); strengths are the phantom's own.
 AGEING = {

@@ -16,6 +16,9 @@ DIAGNOSES = ("CN", "MCI", "AD")
 SHARES = (0.34, 0.38, 0.28)  # of the clinical cohort
 # years between two visits, close to two as in ADNI and UK Biobank repeats
 VISIT_GAP = (1.6, 2.4)
+# linear head size relative to MNI152, whose brain is larger than life: mean by sex, and spread within a sex
+HEAD_SIZE = {"F": 0.955, "M": 0.985}
+HEAD_SIZE_SD = 0.02
 FAULTS = ("truncated", "zero", "four_dimensional")
 
 
@@ -33,7 +36,8 @@ def draw_people(settings: dict, seed: int) -> pd.DataFrame:
     pandas.DataFrame
         One row a person: ``participant_id``, ``cohort``, ``site``, ``sex``, ``age`` at the first visit (years),
         ``second_visit`` (bool), ``diagnosis`` at the first visit, ``amyloid``, ``own_offset_years`` (brain age that
-        neither genes nor disease explain), ``severity`` of disease and its yearly ``rate``, ``hidden`` amplitude.
+        neither genes nor disease explain), ``severity`` of disease and its yearly ``rate``, ``hidden`` amplitude,
+        ``head_size`` relative to the template.
     """
     parts = []
     for cohort in ("population", "clinical"):
@@ -54,6 +58,7 @@ def draw_people(settings: dict, seed: int) -> pd.DataFrame:
         )
         second = np.arange(count) < settings[cohort]["second_visits"]
         frame["second_visit"] = random.permutation(second)
+        frame["head_size"] = frame["sex"].map(HEAD_SIZE) + random.normal(0, HEAD_SIZE_SD, count)
         parts.append(_with_disease(frame, cohort, random))
     return pd.concat(parts, ignore_index=True)
 
@@ -97,8 +102,8 @@ def make_visits(people: pd.DataFrame, genetic_offset: pd.Series, settings: dict,
     Returns
     -------
     pandas.DataFrame
-        One row a scan: the participants table's columns and ``brain_age``, ``severity``, ``hidden``, ``fault``
-        (missing, or one of :data:`FAULTS`). First visits come first, so that a person's second scan is a late row.
+        One row a scan: the participants table's columns and ``brain_age``, ``severity``, ``hidden``, ``head_size``,
+        ``fault`` (missing, or one of :data:`FAULTS`). First visits come first, so that a second one is a late row.
     """
     random = generator(seed, "visits")
     gaps = random.uniform(*VISIT_GAP, len(people)).round(2)
@@ -146,4 +151,5 @@ def _visit(person: object, genetic: float, years: float, session: int) -> dict:
         "brain_age": person.age + years + genetic + person.own_offset_years,
         "severity": severity,
         "hidden": person.hidden + 0.05 * years * (person.diagnosis != "CN"),
+        "head_size": person.head_size,
     }

@@ -12,8 +12,6 @@ from workflow_scripts.lib.phantom.anatomy import TRUTH_REGIONS, Anatomy
 
 # Individual anatomy: (kernel sigma, rms displacement) in mm, half of what made all brains look warped
 ANATOMY_SCALES = ((24.0, 1.3), (12.0, 0.8), (6.0, 0.35))
-# linear size relative to MNI152, whose brain is larger than life: about 1.6 litres on average
-HEAD_SIZE = (0.95, 0.025)
 FULL_SCALE = 1000.0  # intensity of white matter before the scanner's gain
 
 
@@ -22,12 +20,13 @@ class Factors:
     """What shapes one scan beside the random draws: the planted truth.
 
     ``brain_age`` in years; ``severity`` of disease 0 to about 1; ``hidden`` is the amplitude of what
-    regional features cannot see (texture and shape), about 0 to 1.
+    regional features cannot see (texture and shape), about 0 to 1; ``head_size`` is linear, relative to the template.
     """
 
     brain_age: float
     severity: float
     hidden: float
+    head_size: float = 0.97
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def render(
     spacing : float
         Voxel size of the scan in mm.
     person, visit : numpy.random.Generator
-        The first draws what stays (anatomy, head size), the second what changes from visit to visit.
+        The first draws what stays (anatomy), the second what changes from visit to visit.
     head : bool
         Give skull and scalp too; else the brain alone.
 
@@ -128,12 +127,11 @@ def render(
         volume change by age and disease) for each truth region R.
     """
     grid = anatomy.grid
-    size = person.normal(*HEAD_SIZE)
     own = fields.random_velocity(grid.shape, grid.spacing, list(ANATOMY_SCALES), person)
     own = fields.exponential(fields.without_pose(-own, anatomy.brain), steps=4)
     rates = {"ageing": (factors.brain_age - 60) / 10, "disease": factors.severity, "shape": 0.35 * factors.hidden}
     change = fields.exponential(-sum(rates[name] * anatomy.velocities[name] for name in rates), steps=5)
-    pose = draw_pose(visit, size * scanner.scale)
+    pose = draw_pose(visit, factors.head_size * scanner.scale)
     shape = tuple(round(n / spacing) for n in (212, 248, 212))
     affine = _native_affine(shape, spacing)
     to_grid = np.linalg.inv(grid.affine) @ np.linalg.inv(pose) @ affine

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workflow_scripts.lib.cohort.guard import refuse_overlap
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -123,6 +124,8 @@ def training_scans(scans: pd.DataFrame, roles: pd.DataFrame, included: pd.DataFr
     ------
     StudyError
         If none is left.
+    LeakageError
+        If one of them belongs to an evaluated participant.
     """
     people = set(roles.loc[roles["role"] == "pretrain", "participant_id"])
     chosen = scans[
@@ -133,6 +136,8 @@ def training_scans(scans: pd.DataFrame, roles: pd.DataFrame, included: pd.DataFr
             f"no scan to pretrain on: {len(people)} participants have the role pretrain and {len(included)} scans are "
             "included. Give a cohort the role pretrain (config: cohort), or look into results/qc/excluded.tsv."
         )
+    evaluated = roles.loc[roles["role"] == "evaluate", "participant_id"]
+    refuse_overlap(chosen["participant_id"], evaluated, "pretraining", "evaluation")
     return chosen[["scan_id", "participant_id"]].sort_values("scan_id", ignore_index=True)
 
 

@@ -67,13 +67,18 @@ def _atlas_images(spacing: float) -> tuple[ants.ANTsImage, ants.ANTsImage]:
     return to_ants(tissue, affine), to_ants(labels, fine.affine)
 
 
-def correct_bias(data: np.ndarray, affine: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Correct the coil's bias field with N4 inside a mask; float32, zero outside."""
+def correct_bias(
+    data: np.ndarray, affine: np.ndarray, mask: np.ndarray, iterations: tuple[int, ...] = (50, 50, 50)
+) -> np.ndarray:
+    """Correct the coil's bias field with N4 inside a mask; float32, zero outside.
+
+    A strong field (surface coils) needs three levels of 50 iterations; a weak one is done after two of 15.
+    """
     corrected = ants.n4_bias_field_correction(
         to_ants(data, affine),
         mask=to_ants(mask, affine),
         shrink_factor=max(1, round(9 / float(nib.affines.voxel_sizes(affine).mean()))),
-        convergence={"iters": [15, 15], "tol": 1e-4},
+        convergence={"iters": list(iterations), "tol": 1e-4},
         spline_param=120,
     )
     return corrected.numpy() * mask
@@ -142,7 +147,7 @@ def run(image: nib.Nifti1Image, kind: str, settings: dict) -> Preprocessed:
     kind : {"head", "brain", "auto"}
         Whether skull and scalp are still there; auto judges by the volume that is not background.
     settings : dict
-        Config section ``preprocess``: ``spacing_mm``, ``atlas_spacing_mm``, ``syn_iterations``.
+        Config section ``preprocess``: ``spacing_mm``, ``n4_iterations``, ``atlas_spacing_mm``, ``syn_iterations``.
 
     Returns
     -------
@@ -167,7 +172,7 @@ def run(image: nib.Nifti1Image, kind: str, settings: dict) -> Preprocessed:
     whole, full_affine = mask, affine
     mask, affine = crop_to(mask, affine, whole, pad=2)
     data, _ = crop_to(data, full_affine, whole, pad=2)
-    data = correct_bias(data * mask, affine, mask)
+    data = correct_bias(data * mask, affine, mask, tuple(settings["n4_iterations"]))
     tissue = classify_tissue(data, affine, mask)
     labels = carry_labels(tissue, affine, settings["atlas_spacing_mm"], tuple(settings["syn_iterations"]))
     means = [(part * data).sum() / max(part.sum(), 1e-6) for part in tissue]

@@ -1,0 +1,38 @@
+"""Real people's scans through the embedded backend and registration."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflow_scripts.lib.imaging import registration
+from workflow_scripts.lib.imaging.backends import embedded
+from workflow_scripts.lib.imaging.grid import Grid
+from workflow_scripts.lib.imaging.volumes import read_scan
+
+T1 = Path(__file__).resolve().parents[2] / "../shared/reference/t1"
+SCANS = {
+    "head": (T1 / "xa30_T1w.nii.gz", "the reference head (2 mm, strong coil bias) is not on this machine"),
+    "brain": (T1 / "niimath_T1w_brain.nii.gz", "the reference brain (0.8 mm, stripped) is not on this machine"),
+    "colin27": (Path("/usr/share/mricron/templates/ch2.nii.gz"), "Colin27 comes with: apt-get install mricron-data"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCANS)
+def test_a_real_scan_gives_a_brain_that_fits_the_template(name, settings):
+    path, reason = SCANS[name]
+    if not path.exists():
+        pytest.skip(reason)
+    result = embedded.run(read_scan(path), "auto", {**settings, "n4_iterations": [50, 50, 50]})
+    assert result.numbers["was_head"] == (name != "brain")
+    assert 1000 < result.numbers["brain_ml"] < 2100
+    assert 0.08 < result.numbers["grey_white_contrast"] < 0.6
+    hippocampi = result.volumes["Left-Hippocampus"] + result.volumes["Right-Hippocampus"]
+    assert 4000 < hippocampi < 14000  # mm^3; adults have 6 to 9 cm^3
+    transform = registration.estimate(result.brain, result.affine, 4.0)
+    assert 0.7 < registration.scale_of(transform) < 1.4
+    volume = registration.apply(result.brain, result.affine, transform, Grid(4.0))
+    assert registration.overlap(volume, 4.0) >= 0.9
+    turned = transform[:3, :3] / registration.scale_of(transform)
+    assert np.rad2deg(np.arccos((np.trace(turned) - 1) / 2)) < 45

@@ -1,0 +1,59 @@
+"""The embedded study at its default size finds what was planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, run_snakemake):
+    """Source data of the figure of planted truth, and the folder of the default study."""
+    folder = tmp_path_factory.mktemp("default")
+    run_snakemake(folder, "results/figures/planted_truth.png", "results/figures/manhattan.png")
+    return pd.read_csv(folder / "results/figures/planted_truth.csv"), folder / "results"
+
+
+def correlation(table, check, group):
+    rows = table[(table["check"] == check) & (table["group"] == group)]
+    return np.corrcoef(rows["planted"], rows["measured"])[0, 1]
+
+
+def test_regional_volumes_follow_planted_atrophy(planted):
+    table, _ = planted
+    assert correlation(table, "volume", "Hippocampus") > 0.9
+    assert correlation(table, "atrophy", "Hippocampus") > 0.8
+    assert correlation(table, "atrophy", "Lateral ventricle") > 0.9
+
+
+def test_registration_undoes_every_pose(planted):
+    table, _ = planted
+    pose = table[table["check"] == "pose"]
+    assert len(pose) > 150
+    assert pose["planted"].min() > 4  # no scan was in place by chance
+    assert pose["measured"].max() < 2
+
+
+def test_combat_takes_the_sites_away(planted):
+    table, _ = planted
+    site = table[table["check"] == "site"].groupby("group")[["planted", "measured"]].mean()
+    chance = site.loc["before ComBat", "planted"]
+    assert site.loc["before ComBat", "measured"] > chance + 0.2
+    assert site.loc["after ComBat", "measured"] < chance + 0.12
+
+
+def test_brain_age_gaps_follow_planted_ones(planted):
+    table, _ = planted
+    # the learned representations of this small study are barely trained, and nothing is claimed of them here
+    assert correlation(table, "gap", "features") > 0.5
+
+
+def test_the_strongest_locus_is_the_top_hit(planted):
+    _, results = planted
+    loci = pd.read_csv(results / "phantom/truth/loci.tsv", sep="\t")
+    strongest = loci.loc[loci["share"].idxmax()]
+    tests = pd.read_csv(results / "genetics/gwas/features.tsv.gz", sep="\t")
+    top = tests.loc[tests["p"].idxmin()]
+    assert str(top["chrom"]) == str(strongest["chrom"])
+    assert abs(top["pos"] - strongest["pos"]) < 100_000
