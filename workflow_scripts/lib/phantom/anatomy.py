@@ -17,8 +17,8 @@ from workflow_scripts.lib.phantom.fields import velocity_for_divergence
 # Ageing: per decade, after the lifespan charts' order (ventricles grow fastest, hippocampus and
 # frontal and temporal cortex shrink more than occipital); strengths are the phantom's own.
 AGEING = {
-    "Hippocampus": -0.10,
-    "Amygdala": -0.08,
+    "Hippocampus": -0.15,
+    "Amygdala": -0.10,
     "Lateral-Ventricle": 0.22,
     "Inf-Lat-Vent": 0.22,
     "3rd-Ventricle": 0.18,
@@ -41,8 +41,8 @@ AGEING = {
 }
 # Alzheimer's disease at full severity: medial temporal first (Braak order), then lateral and parietal
 DISEASE = {
-    "Hippocampus": -0.34,
-    "Amygdala": -0.26,
+    "Hippocampus": -0.45,
+    "Amygdala": -0.30,
     "entorhinal": -0.34,
     "parahippocampal": -0.22,
     "fusiform": -0.14,

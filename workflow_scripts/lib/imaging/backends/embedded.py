@@ -109,7 +109,9 @@ def carry_labels(tissue: np.ndarray, affine: np.ndarray, spacing: float, iterati
     fixed, labels = _atlas_images(spacing)
     moving = to_ants(tissue[0] + 2 * tissue[1] + 3 * tissue[2], affine)
     with Workspace() as prefix:
-        linear = ants.registration(fixed, moving, "Affine", outprefix=prefix + "affine")
+        # no iterations on the finest level: SyN takes over there
+        schedule = (2100, 1200, 1200, 0)
+        linear = ants.registration(fixed, moving, "Affine", aff_iterations=schedule, outprefix=prefix + "affine")
         warp = ants.registration(
             fixed,
             moving,
