@@ -1,5 +1,7 @@
 """Decide which scans go on: tables of all, of the excluded (with a page for the report) and of the included."""
 
+import logging
+
 import pandas as pd
 
 from workflow_scripts.lib.imaging.quality import judge, refuse_too_many
@@ -25,6 +27,8 @@ def main(snakemake):
     )
     with atomic(snakemake.output.page) as path:
         path.write_text(excluded.to_html(index=False, border=0, justify="left"))
+    for row in excluded.itertuples():
+        logging.warning("%s set aside by %s: %s", row.scan_id, row.stage, row.reason)
     refuse_too_many(table, snakemake.params.qc["max_excluded_fraction"])
 
 

@@ -1,6 +1,7 @@
 """From the user's participants table to the scans, roles and splits that every later stage reads."""
 
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -60,7 +61,7 @@ def list_folder(folder: str | os.PathLike, pattern: str) -> pd.DataFrame:
         names = [name.removesuffix(suffix) for name in names]
     return pd.DataFrame(
         {
-            "participant_id": [name.replace("_", "-") for name in names],
+            "participant_id": [re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") for name in names],
             "session_id": "1",
             "cohort": "folder",
             "site": "folder",

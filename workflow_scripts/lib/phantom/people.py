@@ -19,6 +19,8 @@ VISIT_GAP = (1.6, 2.4)
 # linear head size relative to MNI152, whose brain is larger than life: mean by sex, and spread within a sex
 HEAD_SIZE = {"F": 0.955, "M": 0.985}
 HEAD_SIZE_SD = 0.02
+# years from the first visit to dementia of the first and the last person with MCI
+CROSSING = (0.4, 7.5)
 FAULTS = ("truncated", "zero", "four_dimensional")
 
 
@@ -81,10 +83,13 @@ def _with_disease(frame: pd.DataFrame, cohort: str, random: np.random.Generator)
     # what regional volumes cannot see follows amyloid
     frame["hidden"] = (0.15 + 0.7 * frame["amyloid"] + 0.15 * random.standard_normal(count)).clip(lower=0)
     frame["followup_years"] = random.uniform(4.5, 9.0, count).round(2)
-    # the course crosses into dementia when severity passes 0.85
-    noise = random.normal(0, 1.0, count)
-    crossing = (0.85 - frame["severity"]) / frame["rate"].replace(0, np.nan) + noise
-    frame["crossing_years"] = crossing.where(frame["diagnosis"] == "MCI").clip(lower=0.3).round(2)
+    # people with MCI cross into dementia one after the other, the more severe the sooner
+    mild = frame["diagnosis"] == "MCI"
+    order = (frame["severity"] + random.normal(0, 0.1, count))[mild].rank(ascending=False, method="first")
+    first, last = CROSSING
+    frame["crossing_years"] = (
+        (first + (order - 1) * (last - first) / max(mild.sum() - 1, 1)).reindex(frame.index).round(2)
+    )
     return frame
 
 
