@@ -11,6 +11,9 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "workflow_scripts/figures/captions/workflow.rst"
+
+
 # --- config: checked before any job -------------------------------------------------------------------------------
 try:
     check_config(config)

@@ -39,10 +39,10 @@ rule planted_truth:
         rendered=expand("results/phantom/simulate_scans/{batch}", batch=batches()),
         loci="results/phantom/truth/loci.tsv",
         qc="results/qc/scans.tsv",
-        scans="results/cohort/scans.tsv",
         features="results/features/features.tsv",
         harmonised="results/features/harmonised.tsv",
         gaps="results/brainage/gaps.tsv",
+        tests=rules.gwas.output.results,
     output:
         png=report(
             "results/figures/planted_truth.png",
@@ -52,6 +52,7 @@ rule planted_truth:
         ),
         pdf="results/figures/planted_truth.pdf",
         csv="results/figures/planted_truth.csv",
+        summary="results/phantom/recovery.tsv",
     log:
         "results/logs/planted_truth/planted_truth.log",
     benchmark:
@@ -64,6 +65,7 @@ rule planted_truth:
         runtime=10,
     params:
         code=code_hash("figures/planted_truth"),
+        representations=representations(),
     script:
         "../workflow_scripts/figures/planted_truth.py"
 

@@ -1,4 +1,4 @@
-"""Planted against measured: four panels that say whether the study sees what is there."""
+"""Planted against measured: six panels that say whether the study sees what is there."""
 
 import numpy as np
 import pandas as pd
@@ -8,51 +8,75 @@ from matplotlib.figure import Figure
 from workflow_scripts.lib.figures import style
 
 REGION_COLOURS = ("#0072B2", "#D55E00")
+LIMIT_MM = 2.0  # what registration must stay under
 
 
-def _scatter(axes: Axes, table: pd.DataFrame, colours: dict[str, str], names: dict[str, str]) -> None:
+def _scatter(axes: Axes, table: pd.DataFrame, r: pd.Series, colours: dict[str, str], names: dict[str, str]) -> None:
     for group, rows in table.groupby("group", sort=False):
-        r = np.corrcoef(rows["planted"], rows["measured"])[0, 1]
         look = {"s": 7, "alpha": 0.7, "linewidths": 0, "color": colours[group]}
-        axes.scatter(rows["planted"], rows["measured"], label=f"{names[group]}: r = {r:.2f}", **look)
+        axes.scatter(rows["planted"], rows["measured"], label=f"{names[group]}: r = {r[group]:.2f}", **look)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.12 * (high - low) * table["group"].nunique())  # room for the legend
     axes.legend(frameon=False, fontsize=6, handletextpad=0.1, loc="upper left")
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def _pose(axes: Axes, pose: pd.DataFrame) -> None:
+    axes.scatter(pose["planted"], pose["measured"], s=7, alpha=0.7, linewidths=0, color="#009E73")
+    axes.axhline(LIMIT_MM, color="black", linewidth=0.6, linestyle=":")
+    top = max(1.2 * LIMIT_MM, 1.05 * pose["measured"].max())
+    axes.set(title="Registration", xlabel="planted displacement (mm)", ylabel="error that is left (mm)", ylim=(0, top))
+
+
+def _site(axes: Axes, site: pd.DataFrame) -> None:
+    axes.bar(site["group"], site["measured_mean"], color=["#999999", "#56B4E9"], width=0.6)
+    axes.axhline(site["planted_mean"].max(), color="black", linewidth=0.6, linestyle=":", label="chance")
+    axes.set(title="Site guessed from features", ylabel="accuracy", ylim=(0, 1.1))
+    axes.legend(frameon=False, fontsize=6)
+
+
+def _loci(axes: Axes, loci: pd.DataFrame) -> None:
+    names = list(loci["item"].unique())
+    groups = list(loci["group"].unique())
+    for place, group in enumerate(groups):
+        rows = loci[loci["group"] == group].set_index("item").loc[names]
+        offset = (place - (len(groups) - 1) / 2) * 0.8 / len(groups)
+        look = {"width": 0.8 / len(groups), "color": style.colour(group), "label": style.label(group)}
+        axes.bar(np.arange(len(names)) + offset, rows["measured"], **look)
+    shares = loci.drop_duplicates("item").set_index("item")["planted"]
+    axes.set_xticks(range(len(names)), [f"{name}\n{100 * shares[name]:.0f}%" for name in names])
+    axes.set(title="Planted loci", xlabel="locus, share of the genetic offset", ylabel="−log₁₀ p, best within 100 kb")
+    axes.legend(frameon=False, fontsize=6)
+
+
+def draw(table: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     """Draw the figure.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        check (volume, atrophy, pose, site, gap), group, scan_id, planted, measured.
+        check (volume, atrophy, pose, site, gap, locus), group, item, planted, measured.
+    summary : pandas.DataFrame
+        check, group, r, planted_mean, measured_mean.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    parts = dict(list(table.groupby("check")))
+    parts, found = dict(list(table.groupby("check"))), dict(list(summary.groupby("check")))
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     regions = list(parts["volume"]["group"].unique())
     colours, names = dict(zip(regions, REGION_COLOURS, strict=True)), {region: region for region in regions}
-    _scatter(panels[0], parts["volume"], colours, names)
+    r = {check: rows.set_index("group")["r"] for check, rows in found.items()}
+    _scatter(panels[0], parts["volume"], r["volume"], colours, names)
     panels[0].set(title="Regional volume", xlabel="true log volume", ylabel="measured log volume")
-    _scatter(panels[1], parts["atrophy"], colours, names)
+    _scatter(panels[1], parts["atrophy"], r["atrophy"], colours, names)
     panels[1].set(title="Ageing and disease", xlabel="planted log change", ylabel="measured log share of ICV")
-    pose = parts["pose"]
-    panels[2].scatter(pose["planted"], pose["measured"], s=7, alpha=0.7, linewidths=0, color="#009E73")
-    panels[2].axhline(2, color="black", linewidth=0.6, linestyle=":")
-    panels[2].set(
-        title="Registration", xlabel="planted displacement (mm)", ylabel="error after registration (mm)", ylim=(0, 2.6)
-    )
-    site = parts["site"].groupby("group", sort=False)[["planted", "measured"]].mean()
-    panels[3].bar(site.index, site["measured"], color=["#999999", "#56B4E9"], width=0.6)
-    panels[3].axhline(site["planted"].max(), color="black", linewidth=0.6, linestyle=":", label="chance")
-    panels[3].set(title="Site guessed from features", ylabel="accuracy", ylim=(0, 1))
-    panels[3].legend(frameon=False, fontsize=6)
-    gaps = parts["gap"]
-    kinds = list(gaps["group"].unique())
-    _scatter(panels[4], gaps, {kind: style.colour(kind) for kind in kinds}, {kind: style.label(kind) for kind in kinds})
-    panels[4].set(title="Brain age gap", xlabel="planted gap (years)", ylabel="measured gap, debiased (years)")
-    panels[5].set_axis_off()
+    _pose(panels[2], parts["pose"])
+    _site(panels[3], found["site"])
+    kinds = list(parts["gap"]["group"].unique())
+    looks = {kind: style.colour(kind) for kind in kinds}, {kind: style.label(kind) for kind in kinds}
+    _scatter(panels[4], parts["gap"], r["gap"], *looks)
+    panels[4].set(title="Brain age gap", xlabel="planted gap (years)", ylabel="measured, debiased (years)")
+    _loci(panels[5], parts["locus"])
     return figure

@@ -1,7 +1,7 @@
 """How much of what was planted is measured: long tables of planted and measured values.
 
-Every function gives columns ``check``, ``group`` (a region, a site, a representation), ``scan_id``, ``planted`` and
-``measured``.
+Every function gives columns ``check``, ``group`` (a region, a stage, a representation), ``item`` (a scan or a locus),
+``planted`` and ``measured``.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ REGIONS["Lateral ventricle"] = ("Left-Lateral-Ventricle", "Right-Lateral-Ventric
 BRAIN_AXES = [f"{i}{j}" for i in range(3) for j in range(4)]
 
 
-def _rows(check: str, group: object, scans: pd.Series, planted: object, measured: object) -> pd.DataFrame:
+def _rows(check: str, group: object, items: pd.Series, planted: object, measured: object) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "check": check,
             "group": group,
-            "scan_id": np.asarray(scans),
+            "item": np.asarray(items),
             "planted": np.asarray(planted),
             "measured": np.asarray(measured),
         }
@@ -86,3 +86,47 @@ def brain_age(planted: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
         for name, part in test.groupby("representation", sort=False)
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def loci(planted: pd.DataFrame, tests: dict[str, pd.DataFrame], window: int = 100_000) -> pd.DataFrame:
+    """Compare the share of the genetic offset that a named locus makes with its evidence in the association study.
+
+    ``measured`` is -log10 of the smallest p within ``window`` base pairs, since variants in linkage disequilibrium
+    stand for each other.
+    """
+    named = planted[planted["locus"] != "background"]
+    parts = []
+    for name, table in tests.items():
+        near = [
+            table[(table["chrom"].astype(str) == str(locus.chrom)) & ((table["pos"] - locus.pos).abs() <= window)]
+            for locus in named.itertuples()
+        ]
+        evidence = [-np.log10(rows["p"].min()) for rows in near]
+        parts.append(_rows("locus", name, named["locus"], named["share"], evidence))
+    return pd.concat(parts, ignore_index=True)
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Summarise each check and group: number, correlation of planted and measured, and the means and maxima.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``check``, ``group``, ``n``, ``r`` (missing where nothing varies), ``planted_mean``, ``measured_mean``,
+        ``measured_max``.
+    """
+    rows = []
+    for (check, group), part in table.groupby(["check", "group"], sort=False):
+        varies = part["planted"].nunique() > 1 and part["measured"].nunique() > 1
+        rows.append(
+            {
+                "check": check,
+                "group": group,
+                "n": len(part),
+                "r": part["planted"].corr(part["measured"]) if varies else None,
+                "planted_mean": part["planted"].mean(),
+                "measured_mean": part["measured"].mean(),
+                "measured_max": part["measured"].max(),
+            }
+        )
+    return pd.DataFrame(rows)
