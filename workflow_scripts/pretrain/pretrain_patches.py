@@ -12,12 +12,7 @@ def main(snakemake):
     given, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
     settings = runs.Settings.from_config(params.pretrain, "patch", wildcards.method, params.seed, params.code)
     runs.use_device(snakemake.threads)
-    roles = tables.read_table(given.roles, "roles")
-    scans = data.training_scans(
-        tables.read_table(given.scans, "scans"),
-        roles,
-        tables.read_table(given.included, "included"),
-    )
+    scans = data.training_scans(*(tables.read_table(given[name], name) for name in ("scans", "roles", "included")))
     features = tables.read_table(given.features, "features")
     assignment = tables.read_table(given.assignment, "assignment")
     covered = data.covers(assignment, PATCHES, features.columns)
