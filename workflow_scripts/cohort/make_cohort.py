@@ -1,8 +1,9 @@
 """Check the participants table and give every scan its batch, roles, split and task labels."""
 
 import logging
+from pathlib import Path
 
-from workflow_scripts.lib.cohort.participants import list_folder, make_scans, missing_files, read_participants
+from workflow_scripts.lib.cohort.participants import complete, list_folder, make_scans, missing_files, read_participants
 from workflow_scripts.lib.cohort.tasks import build_tasks, count_tasks, keep_used
 from workflow_scripts.lib.study import log, tables
 from workflow_scripts.lib.study.errors import StudyError
@@ -11,11 +12,11 @@ from workflow_scripts.lib.study.errors import StudyError
 def main(snakemake):
     """Entry point of rule ``make_cohort``."""
     cohort, labels = snakemake.params.cohort, tuple(snakemake.params.cohort["label_columns"])
-    source = cohort["participants"]
+    source = cohort["folder"] or cohort["participants"]
     if cohort["folder"]:
-        source = snakemake.output.listed
-        tables.write_table(list_folder(cohort["folder"], cohort["pattern"]), source, "participants")
-    participants = read_participants(source, labels)
+        participants = complete(list_folder(source, cohort["pattern"]), Path(source))
+    else:
+        participants = read_participants(source, labels)
     missing = missing_files(participants)
     if missing:
         logging.warning("%d files are missing, the first is %s; they will be set aside", len(missing), missing[0])

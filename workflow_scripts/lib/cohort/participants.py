@@ -29,14 +29,25 @@ def read_participants(path: str | os.PathLike, label_columns: tuple[str, ...] = 
     pandas.DataFrame
         With every column of the schema, ``scan_id`` included; ``t1w`` relative to the working directory.
     """
-    table = read_table(path, "participants", label_columns)
+    return complete(read_table(path, "participants", label_columns), Path(path).parent)
+
+
+def complete(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Fill in the columns that a participants table may leave out.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Schema ``participants``; changed in place.
+    folder : pathlib.Path
+        What ``t1w`` is relative to.
+    """
     for column, rule in load_schema("participants")["properties"].items():
         if column not in table:
             table[column] = rule.get("default")
         elif "default" in rule and rule["default"] is not None:
             table[column] = table[column].fillna(rule["default"])
     table.insert(0, "scan_id", table["participant_id"] + "_" + table["session_id"])
-    folder = Path(path).parent
     table["t1w"] = [name if os.path.isabs(name) else os.path.normpath(folder / name) for name in table["t1w"]]
     return table
 
