@@ -6,7 +6,7 @@ from workflow_scripts.lib.study.keep import Keep, file_state
 
 
 def store(keep, key="k"):
-    (keep.place("p1_1") / "brain.nii.gz").write_bytes(b"brain")
+    (keep.start("p1_1") / "brain.nii.gz").write_bytes(b"brain")
     keep.write("p1_1", key, {"icv": 0.1 + 0.2}, ("brain.nii.gz",))
 
 
@@ -56,3 +56,12 @@ def test_the_state_of_a_file_follows_its_content(tmp_path):
     before = file_state(path)
     path.write_bytes(b"22")
     assert file_state(path) != before
+
+
+def test_a_new_start_forgets_the_old_result_and_leaves_its_links_alone(tmp_path):
+    keep = Keep(tmp_path / "kept")
+    store(keep)
+    keep.link("p1_1", "brain.nii.gz", tmp_path / "out.nii.gz")
+    (keep.start("p1_1") / "brain.nii.gz").write_bytes(b"half of a new")
+    assert keep.read("p1_1", "k") is None
+    assert (tmp_path / "out.nii.gz").read_bytes() == b"brain"

@@ -32,10 +32,12 @@ class Keep:
         text = json.dumps([self.recipe, parts], sort_keys=True, default=str)
         return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    def place(self, scan_id: str) -> Path:
-        """Return the folder of a scan's files, made if need be."""
+    def start(self, scan_id: str) -> Path:
+        """Return an empty folder for a scan's new files; what was kept of it before is gone."""
         folder = self.folder / scan_id
-        folder.mkdir(parents=True, exist_ok=True)
+        # never written over: an old file may still be linked from an output
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         return folder
 
     def read(self, scan_id: str, key: str) -> dict | None:
@@ -50,7 +52,7 @@ class Keep:
 
     def write(self, scan_id: str, key: str, record: dict, files: tuple[str, ...] = ()) -> None:
         """Write the record of a scan whose files are complete."""
-        write_json(self.place(scan_id) / "record.json", {"key": key, "record": record, "files": list(files)})
+        write_json(self.folder / scan_id / "record.json", {"key": key, "record": record, "files": list(files)})
 
     def link(self, scan_id: str, name: str, target: str | os.PathLike) -> None:
         """Put a kept file to where a job's output wants it, without a second copy where the disk allows it."""
