@@ -2,7 +2,13 @@
 # scans -> patches -> representations -> probes, brain age, genes -> figures and a report.
 from snakemake.utils import min_version
 
-from workflow_scripts.lib.study.config import check_config, check_tools, uses_phantom
+from workflow_scripts.lib.study.config import (
+    check_config,
+    check_tools,
+    own_inputs,
+    phantom_batches,
+    phantom_cohorts,
+)
 from workflow_scripts.lib.study.errors import StudyError
 
 min_version("9.0")
@@ -14,16 +20,40 @@ configfile: f"{workflow.basedir}/config.yaml"
 report: "workflow_scripts/figures/captions/workflow.rst"
 
 
-# --- config: checked before any job -------------------------------------------------------------------------------
+# --- config and inputs: checked before any job, the inputs looked into once -----------------------------------------
+INDEX = {
+    "index": "results/cohort/inputs.tsv",
+    "ignored": "results/cohort/ignored.tsv",
+    "state": "results/cohort/inputs.json",
+}
 try:
     check_config(config)
+    if "apptainer" in str(workflow.deployment_settings.deployment_method).lower():
+        config["preprocess"]["tool"]["run"] = "apptainer"
     if workflow.is_main_process:
+        if isinstance(config["features"]["list"], list):
+            from workflow_scripts.lib.imaging.stats.lists import feature_list
+
+            feature_list(config["features"]["list"])
         if "conda" not in str(workflow.deployment_settings.deployment_method).lower():
             check_tools(config)
-        if not uses_phantom(config) and config["cohort"]["folder"] is None:
-            from workflow_scripts.lib.cohort.start import check_start
+        if config["preprocess"]["backend"] != "embedded":
+            from workflow_scripts.lib.imaging.backends.tool_check import check_tool
 
-            check_start(config["cohort"])
+            check_tool(config["preprocess"])
+        if own_inputs(config):
+            from workflow_scripts.lib.cohort.start import index_inputs
+            from workflow_scripts.lib.imaging.stats.tables import list_subjects
+
+            index_inputs(
+                config["cohort"],
+                own_inputs(config),
+                INDEX,
+                row_names=list_subjects,
+                first=phantom_batches(config),
+                others=phantom_cohorts(config),
+                together=config["preprocess"].get("longitudinal", False),
+            )
 except StudyError as error:
     raise WorkflowError(str(error))
 

@@ -1,7 +1,8 @@
 rule make_cohort:
-    """Check the participants and give every scan its batch, roles, split and labels."""
+    """Take the scans of all inputs and give each its batch, roles, split and labels."""
     input:
-        participants=participants_table,
+        phantom=participants_table,
+        index=INDEX["index"] if own_inputs(config) else [],
     output:
         scans="results/cohort/scans.tsv",
         roles="results/cohort/roles.tsv",
@@ -19,7 +20,8 @@ rule make_cohort:
         runtime=10,
     params:
         code=code_hash("cohort/make_cohort"),
-        cohort=config["cohort"],
+        cohort=pick("cohort", "scans_per_job", "label_columns", "roles"),
+        phantom=phantom_name(),
         tasks=config["tasks"],
         min_participants=config["probe"]["min_participants"],
     script:

@@ -3,9 +3,11 @@ rule collect_features:
     input:
         brains=expand("results/preprocess/preprocess_scans/{batch}", batch=batches()),
         included="results/qc/included.tsv",
+        qc="results/qc/scans.tsv",
     output:
         features="results/features/features.tsv",
         assignment="results/features/assignment.tsv",
+        provenance="results/features/provenance.tsv",
     log:
         "results/logs/collect_features/collect_features.log",
     benchmark:
@@ -18,6 +20,7 @@ rule collect_features:
         runtime=10,
     params:
         code=code_hash("features/collect_features"),
+        features=config["features"],
     script:
         "../workflow_scripts/features/collect_features.py"
 

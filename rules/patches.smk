@@ -2,7 +2,7 @@ rule extract_patches:
     """Cut the 18 patches of the usable scans of a batch into a shard of the patch store."""
     input:
         volumes="results/register/register_scans/{batch}",
-        included="results/qc/included.tsv",
+        included="results/qc/with_volume.tsv",
     output:
         shard=directory("results/patches/extract_patches/{batch}"),
     log:
@@ -17,6 +17,5 @@ rule extract_patches:
         runtime=30,
     params:
         code=code_hash("patches/extract_patches"),
-        spacing_mm=config["grid"]["spacing_mm"],
     script:
         "../workflow_scripts/patches/extract_patches.py"

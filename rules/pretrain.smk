@@ -8,7 +8,7 @@ rule pretrain_patches:
         shards=expand("results/patches/extract_patches/{batch}", batch=batches()),
         scans="results/cohort/scans.tsv",
         roles="results/cohort/roles.tsv",
-        included="results/qc/included.tsv",
+        included="results/qc/with_volume.tsv",
         features="results/features/harmonised.tsv",
         assignment="results/features/assignment.tsv",
     output:
@@ -39,7 +39,7 @@ rule encode_patches:
     input:
         weights="results/pretrain/{method}/pretrain_patches/{chunk}",
         shards=expand("results/patches/extract_patches/{batch}", batch=batches()),
-        included="results/qc/included.tsv",
+        included="results/qc/with_volume.tsv",
     output:
         tokens="results/pretrain/{method}/encode_patches/{chunk}.safetensors",
         scans="results/pretrain/{method}/encode_patches/{chunk}.tsv",
@@ -75,7 +75,7 @@ rule pretrain_image:
         ),
         scans="results/cohort/scans.tsv",
         roles="results/cohort/roles.tsv",
-        included="results/qc/included.tsv",
+        included="results/qc/with_volume.tsv",
         features="results/features/harmonised.tsv",
         assignment="results/features/assignment.tsv",
     output:
@@ -115,7 +115,7 @@ rule embed:
             "results/pretrain/{{method}}/encode_patches/{chunk}.tsv",
             chunk=pretrain_chunks(),
         ),
-        included="results/qc/included.tsv",
+        included="results/qc/with_volume.tsv",
     output:
         representation="results/embed/{method}.tsv",
     log:

@@ -12,13 +12,14 @@ rule register_scans:
         "results/benchmarks/register_scans/{batch}.tsv"
     conda:
         "../envs/study.yaml"
-    threads: 1
+    threads: config["cohort"]["processes"]
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards, threads: 300 + 1200 * threads,
         runtime=120,
     params:
         code=code_hash("register/register_scans"),
         grid=config["grid"],
+        kept="results/register/kept",
     script:
         "../workflow_scripts/register/register_scans.py"
 
@@ -30,13 +31,17 @@ rule collect_qc:
         preprocessed=expand(
             "results/preprocess/preprocess_scans/{batch}.tsv", batch=batches()
         ),
+        brains=expand("results/preprocess/preprocess_scans/{batch}", batch=batches()),
         registered=expand(
             "results/register/register_scans/{batch}.tsv", batch=batches()
         ),
+        overrides=qc_overrides,
     output:
         scans="results/qc/scans.tsv",
         included="results/qc/included.tsv",
+        with_volume="results/qc/with_volume.tsv",
         excluded="results/qc/excluded.tsv",
+        tools="results/qc/tools.tsv",
         page=report(
             "results/qc/excluded.html",
             caption="../workflow_scripts/figures/captions/excluded.rst",
@@ -51,12 +56,42 @@ rule collect_qc:
         "../envs/study.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=1500,
+        runtime=20,
     params:
         code=code_hash("register/collect_qc"),
+        features=config["features"],
         qc=pick(
-            "qc", "min_overlap", "scale_range", "min_contrast", "max_excluded_fraction"
+            "qc",
+            "checks",
+            "outliers",
+            "mixed_tools",
+            "overrides",
+            "max_excluded_fraction",
         ),
     script:
         "../workflow_scripts/register/collect_qc.py"
+
+
+rule make_qc_page:
+    """Make the page on which a person leafs through the scans and decides by hand."""
+    input:
+        scans="results/qc/scans.tsv",
+        volumes=expand("results/register/register_scans/{batch}", batch=batches()),
+    output:
+        page=directory("results/qc/page"),
+    log:
+        "results/logs/make_qc_page/make_qc_page.log",
+    benchmark:
+        "results/benchmarks/make_qc_page/make_qc_page.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_hash("register/make_qc_page"),
+        checks=config["qc"]["checks"],
+    script:
+        "../workflow_scripts/register/make_qc_page.py"

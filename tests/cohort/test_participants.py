@@ -2,20 +2,14 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from workflow_scripts.lib.cohort.participants import (
     assign_roles,
     assign_split,
-    list_folder,
     make_scans,
-    missing_files,
     read_participants,
 )
-from workflow_scripts.lib.cohort.start import check_start
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
-from workflow_scripts.lib.study.tables import write_table
 
 ROLES = {"pretrain": ["uk"], "normative": ["uk"], "evaluate": ["adni"], "gwas": ["uk", "adni"]}
 HEADER = "participant_id\tsession_id\tcohort\tsite\tage\tt1w"
@@ -31,7 +25,8 @@ def people(*rows):
     """Build a table of (participant, session, cohort, split)."""
     table = pd.DataFrame(rows, columns=["participant_id", "session_id", "cohort", "split"])
     table.insert(0, "scan_id", table["participant_id"] + "_" + table["session_id"])
-    return table.assign(site="a", age=70.0, sex="F", diagnosis="CN", t1w="x.nii", image="auto")
+    about = {"site": "a", "age": 70.0, "sex": "F", "diagnosis": "CN", "image": "auto"}
+    return table.assign(**about, input="x", kind="t1w", t1w="x.nii", found=True, batch="000")
 
 
 def test_absent_columns_are_filled_and_paths_are_relative_to_the_table(tmp_path):
@@ -65,8 +60,8 @@ def test_a_column_of_ones_own_must_be_declared(tmp_path):
     path = write(tmp_path, "a\t1\tuk\ts\t70\tx\t12", header=f"{HEADER}\tbmi")
     with pytest.raises(StudyError, match=r"unknown column 'bmi'.*cohort: label_columns"):
         read_participants(path)
-    table = read_participants(path, ("bmi",))
-    scans, _ = make_scans(table, {}, 10, ("bmi",))
+    table = read_participants(path, ("bmi",)).assign(input="x", batch="000")
+    scans, _ = make_scans(table, {}, ("bmi",))
     assert scans["bmi"].tolist() == [12]
 
 
@@ -82,7 +77,7 @@ def test_roles_follow_cohorts():
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        ({"evaluate": ["ADNI"]}, r"evaluate: cohort 'ADNI' is not in the participants table\. .*cohorts.*: adni, uk"),
+        ({"evaluate": ["ADNI"]}, r"evaluate: no scan is of cohort 'ADNI'\. .*cohorts.*: adni, uk"),
         ({"train": ["uk"]}, r"role 'train' is unknown\. Roles: pretrain, normative, evaluate, gwas"),
     ],
 )
@@ -122,55 +117,50 @@ def test_split_follows_the_role_unless_the_table_says_otherwise():
     assert assign_split(table, assign_roles(table, ROLES)).tolist() == ["train", "test", "test", "test"]
 
 
-persons = st.lists(st.tuples(st.sampled_from(["uk", "adni"]), st.integers(1, 3)), min_size=2, max_size=12)
+def test_cohorts_that_come_later_are_known_to_the_roles():
+    table = people(("a", "1", "uk", None))
+    assert assign_roles(table, {"pretrain": ["uk"], "evaluate": ["later"]}, {"later"})["role"].tolist() == ["pretrain"]
 
 
-@settings(max_examples=30, deadline=None)
-@given(persons, st.integers(1, 5), st.integers(1, 8))
-def test_rows_added_at_the_end_move_no_other(cohorts, per_job, added):
-    visits = [(f"p{i}", str(s), cohort, None) for i, (cohort, count) in enumerate(cohorts) for s in range(1, count + 1)]
-    roles = {role: [name for name in names if name in dict(cohorts)] for role, names in ROLES.items()}
-    before, people_before = make_scans(people(*visits), roles, per_job)
-    more = [(f"new{number}", "1", cohorts[0][0], None) for number in range(added)]
-    after, people_after = make_scans(people(*visits, *more), roles, per_job)
-    pd.testing.assert_frame_equal(before, after.head(len(before)))
-    assert set(people_before.itertuples(index=False)) <= set(people_after.itertuples(index=False))
-    sizes = after["batch"].value_counts().sort_index()
-    assert sizes.index.tolist() == [f"{number:03d}" for number in range(len(sizes))]
-    assert (sizes.iloc[:-1] == per_job).all()
-    assert sizes.iloc[-1] <= per_job
-    assert after.groupby("participant_id")["split"].nunique().max() == 1
+SOURCES = "participant_id\tsession_id\tcohort\tsite\tt1w\tfreesurfer\tfastsurfer"
 
 
-def test_volumes_of_a_folder_become_participants(tmp_path):
-    for name in ("sub_01.nii.gz", "b.nii", "c.mgz", "b.json", "x.nii.gz.part"):
-        (tmp_path / name).touch()
-    table = list_folder(tmp_path, "*")
-    assert table["participant_id"].tolist() == ["b", "c", "sub-01"]
-    assert missing_files(table) == []
-    write_table(table, tmp_path / "listed.tsv", "participants")
-    scans, roles = make_scans(read_participants(tmp_path / "listed.tsv"), {}, 2)
-    assert scans["batch"].tolist() == ["000", "000", "001"]
-    assert scans["t1w"].tolist() == [str(tmp_path / name) for name in ("b.nii", "c.mgz", "sub_01.nii.gz")]
-    assert set(scans["split"]) == {"test"}
-    assert roles.empty
+def test_rows_name_volumes_or_subject_folders(tmp_path):
+    (tmp_path / "a.nii").touch()
+    for folder in ("fs/B/stats", "/fast/C/mri"):
+        (tmp_path / folder.lstrip("/")).mkdir(parents=True)
+    rows = (
+        "a\t1\tuk\ts\ta.nii\t\t",
+        "b\t1\tuk\ts\t\tfs/B\t",
+        f"c\t1\tuk\ts\t\t\t{tmp_path}/fast/C",
+        "d\t1\tuk\ts\tn/a\tfs/D\tn/a",
+        "e\t1\tuk\ts\tgone.nii\t\t",
+    )
+    table = read_participants(write(tmp_path, *rows, header=SOURCES))
+    assert table["kind"].tolist() == ["t1w", "freesurfer", "fastsurfer", "freesurfer", "t1w"]
+    assert table["subject"].dropna().tolist() == [str(tmp_path / name) for name in ("fs/B", "fast/C", "fs/D")]
+    assert table["t1w"].dropna().tolist() == [str(tmp_path / name) for name in ("a.nii", "gone.nii")]
+    assert table["found"].tolist() == [True, True, True, False, False]
+    assert table["reason"].dropna().tolist() == [
+        f"{tmp_path}/fs/D does not exist",
+        f"{tmp_path}/gone.nii does not exist",
+    ]
+    assert read_participants(tmp_path / "participants.tsv", made=True)["found"].all()
 
 
-def test_an_empty_folder_is_refused(tmp_path):
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(StudyError, match=r"no file '\*' with an ending of \.nii\.gz, .* Correct cohort: folder"):
-        list_folder(tmp_path, "*")
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [("a\t1\tuk\ts\t\t\t", "nothing"), ("a\t1\tuk\ts\tx\ty\t", "t1w and freesurfer")],
+)
+def test_a_row_names_one_source_and_no_other(tmp_path, row, found):
+    path = write(tmp_path, "z\t1\tuk\ts\tx\t\t", row, header=SOURCES)
+    with pytest.raises(
+        StudyError, match=rf"participants\.tsv, line 3: found {found}, expected one of t1w, freesurfer and"
+    ):
+        read_participants(path)
 
 
-def settings_for(path):
-    return {"participants": str(path), "label_columns": [], "roles": {"pretrain": ["uk"]}, "scans_per_job": 2}
-
-
-def test_missing_files_are_counted_before_any_job(tmp_path):
-    (tmp_path / "here.nii").touch()
-    path = write(tmp_path, "a\t1\tuk\ts\t70\there.nii", "b\t1\tuk\ts\t70\tgone.nii", "c\t1\tuk\ts\t7\tlost.nii")
-    with pytest.raises(StudyError, match=r"2 of 3 files in column t1w do not exist, e\.g\. .*gone\.nii"):
-        check_start(settings_for(path))
-    for name in ("gone.nii", "lost.nii"):
-        (tmp_path / name).touch()
-    check_start(settings_for(path))
+def test_a_table_without_any_source_is_refused(tmp_path):
+    path = write(tmp_path, "a\t1\tuk\ts", header="participant_id\tsession_id\tcohort\tsite")
+    with pytest.raises(StudyError, match="line 2: found nothing, expected one of t1w"):
+        read_participants(path)

@@ -5,14 +5,18 @@ import numpy as np
 import pytest
 
 from workflow_scripts.lib.imaging.atlas import feature_structures
-from workflow_scripts.lib.imaging.backends import embedded
+from workflow_scripts.lib.imaging.backends import embedded, meshnet
 from workflow_scripts.lib.imaging.backends.base import get_backend
 from workflow_scripts.lib.study.errors import StudyError
 
 
 def test_a_backend_is_chosen_by_name_or_refused_with_the_known_ones():
     assert get_backend("embedded") is embedded.run
-    with pytest.raises(StudyError, match="backend 'fsl' is not known; choose one of embedded"):
+    assert get_backend("meshnet") is meshnet.run
+    with pytest.raises(StudyError, match="backend 'freesurfer' is a tool of its own"):
+        get_backend("freesurfer")
+    known = "embedded, meshnet, freesurfer, fastsurfer"
+    with pytest.raises(StudyError, match=f"backend 'fsl' is not known; choose one of {known}"):
         get_backend("fsl")
 
 
@@ -27,16 +31,16 @@ def test_the_brain_is_ras_with_white_matter_at_110(preprocessed, phantom_brain):
 
 
 def test_all_104_features_are_there_and_positive(preprocessed):
-    assert list(preprocessed.volumes) == [name for name, _ in feature_structures().values()]
-    assert len(preprocessed.volumes) == 104
-    assert min(preprocessed.volumes.values()) >= 0
-    positive = [name for name, value in preprocessed.volumes.items() if value > 0]
+    assert list(preprocessed.features) == [name for name, _ in feature_structures().values()]
+    assert len(preprocessed.features) == 104
+    assert min(preprocessed.features.values()) >= 0
+    positive = [name for name, value in preprocessed.features.items() if value > 0]
     assert len(positive) >= 103  # white matter hypointensities may be none
-    assert sum(preprocessed.volumes.values()) < preprocessed.icv
+    assert sum(preprocessed.features.values()) < preprocessed.icv
 
 
 def test_volumes_are_near_the_planted_ones(preprocessed, phantom_brain):
-    truth, found = phantom_brain[1], preprocessed.volumes
+    truth, found = phantom_brain[1], preprocessed.features
     for side in ("Left", "Right"):
         # truth counts fluid inside the outline too; half of it tells a match from a miss
         assert 0.45 < found[f"{side}-Hippocampus"] / truth[f"volume_{side}-Hippocampus"] < 1.3
@@ -54,12 +58,14 @@ def test_numbers_for_quality_control_are_plausible(preprocessed):
     assert numbers["grey_ml"] + numbers["white_ml"] < numbers["brain_ml"]
     assert 0.1 < numbers["grey_white_contrast"] < 0.5
     assert numbers["was_head"] == 0
+    assert preprocessed.tool == "embedded"
+    assert preprocessed.version.startswith("antspyx 0.")
 
 
 def test_twice_the_same_to_the_bit(preprocessed, phantom_brain, settings):
     again = embedded.run(phantom_brain[0], "brain", settings)
     np.testing.assert_array_equal(again.brain, preprocessed.brain)
-    assert again.volumes == preprocessed.volumes
+    assert again.features == preprocessed.features
     assert again.numbers == preprocessed.numbers
 
 

@@ -6,12 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from workflow_scripts.lib.imaging.contract import from_json, registered_contract
 from workflow_scripts.lib.imaging.grid import Grid
 from workflow_scripts.lib.imaging.names import PATCHES
 from workflow_scripts.lib.imaging.patch_store import to_uint8, write_shard
 from workflow_scripts.lib.imaging.regions import patch_slices
+from workflow_scripts.lib.study.files import read_json
 from workflow_scripts.lib.study.tables import read_table
 
+CONTRACT = registered_contract({"spacing_mm": 8, "parameters": 7})
 values = arrays.arrays(np.float32, (3, 4, 5), elements=st.floats(0, 2000, width=32))
 
 
@@ -46,10 +49,11 @@ def test_an_empty_volume_stays_empty():
 def test_a_shard_gives_back_every_patch_of_every_scan(tmp_path):
     random = np.random.default_rng(2)
     volumes = {f"p{n}_1": random.gamma(2, 30, Grid(8).shape).astype(np.float32) for n in (3, 1, 2)}
-    write_shard(volumes, 8, tmp_path / "000")
+    write_shard(volumes, CONTRACT, tmp_path / "000")
     table = read_table(tmp_path / "000/scans.tsv", "patch_shard")
     assert table["scan_id"].tolist() == list(volumes)
     assert table["row"].tolist() == [0, 1, 2]
+    assert from_json(read_json(tmp_path / "000/contract.json"), "contract.json") == CONTRACT
     assert {path.stem for path in (tmp_path / "000").glob("*.npy")} == set(PATCHES)
     for patch, box in patch_slices(8).items():
         stack = np.load(tmp_path / f"000/{patch}.npy", mmap_mode="r")
@@ -62,7 +66,7 @@ def test_a_shard_gives_back_every_patch_of_every_scan(tmp_path):
 
 
 def test_a_batch_whose_scans_were_all_set_aside_is_an_empty_shard(tmp_path):
-    write_shard({}, 8, tmp_path / "000")
+    write_shard({}, CONTRACT, tmp_path / "000")
     assert len(read_table(tmp_path / "000/scans.tsv", "patch_shard")) == 0
     assert np.load(tmp_path / "000/parietal_L.npy").shape == (0, 10, 14, 11)
 
@@ -70,7 +74,7 @@ def test_a_batch_whose_scans_were_all_set_aside_is_an_empty_shard(tmp_path):
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 def test_a_scan_is_stored_the_same_whatever_stands_beside_it(tmp_path, order):
     random = {name: np.random.default_rng(ord(name)).gamma(2, 30, Grid(8).shape).astype(np.float32) for name in "ab"}
-    write_shard({name: random[name] for name in order}, 8, tmp_path / "pair")
-    write_shard({"a": random["a"]}, 8, tmp_path / "alone")
+    write_shard({name: random[name] for name in order}, CONTRACT, tmp_path / "pair")
+    write_shard({"a": random["a"]}, CONTRACT, tmp_path / "alone")
     pair, alone = (np.load(tmp_path / folder / "cingulate_R.npy") for folder in ("pair", "alone"))
     np.testing.assert_array_equal(pair[order.index("a")], alone[0])

@@ -1,17 +1,26 @@
 """Similarity registration: known transforms are found again, and twice the same."""
 
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from workflow_scripts.lib.imaging import registration
 from workflow_scripts.lib.imaging.ants_tools import Workspace, ants, matrix_of, to_ants
 from workflow_scripts.lib.imaging.atlas import template
 from workflow_scripts.lib.imaging.grid import Grid
 from workflow_scripts.lib.phantom.render import draw_pose
+from workflow_scripts.lib.study.errors import StudyError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def moved_template(pose, spacing=3.0):
@@ -22,6 +31,78 @@ def moved_template(pose, spacing=3.0):
     affine[:3, 3] = [-111.0, -148.0, -93.0]
     to_template = np.linalg.inv(grid.affine) @ np.linalg.inv(pose) @ affine
     return ndimage.affine_transform(t1, to_template, output_shape=shape, order=1) * 110, affine
+
+
+SCALES = np.array([0.9, 1.0, 1.08])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_three_known_scales_are_found_along_the_axes_of_the_template(seed):
+    pose = draw_pose(np.random.default_rng(seed), 1.0)
+    pose[:3, :3] = pose[:3, :3] * SCALES
+    brain, affine = moved_template(pose)
+    found = registration.estimate(brain, affine, 4.0, parameters=9)
+    assert registration.distance(found, pose).max() < 1.0
+    assert registration.distance(registration.estimate(brain, affine, 4.0), pose).max() > 3
+    numbers = registration.numbers(found)
+    np.testing.assert_allclose([numbers[f"scale_{axis}"] for axis in "xyz"], SCALES, rtol=0.015)
+    assert numbers["scale"] == pytest.approx(np.cbrt(SCALES.prod()), rel=0.01)
+    # rotation x scales has no skew: the columns are at right angles
+    turn = found[:3, :3] / np.linalg.norm(found[:3, :3], axis=0)
+    np.testing.assert_allclose(turn.T @ turn, np.eye(3), atol=1e-9)
+    volume = registration.apply(brain, affine, found, Grid(4.0))
+    assert registration.overlap(volume, 4.0) > 0.97
+
+
+@pytest.mark.parametrize("parameters", [6, 12, "7"])
+def test_other_numbers_of_parameters_are_refused(parameters):
+    brain, affine = moved_template(np.eye(4))
+    with pytest.raises(StudyError, match=f"grid: parameters: found {parameters}, expected 7 or 9"):
+        registration.estimate(brain, affine, 4.0, parameters)
+
+
+PROCESS = """
+import hashlib, sys
+import numpy as np
+from tests.imaging.test_registration import moved_template
+from workflow_scripts.lib.imaging import registration
+from workflow_scripts.lib.phantom.render import draw_pose
+brain, affine = moved_template(draw_pose(np.random.default_rng(4), 1.0))
+found = registration.estimate(brain, affine, 4.0, int(sys.argv[1]))
+print(hashlib.sha256(found.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("parameters", [7, 9])
+def test_two_processes_give_the_same_bits(parameters):
+    command = [sys.executable, "-c", PROCESS, str(parameters)]
+    other = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split()[-1]
+    brain, affine = moved_template(draw_pose(np.random.default_rng(4), 1.0))
+    first, second = (registration.estimate(brain, affine, 4.0, parameters) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert hashlib.sha256(first.tobytes()).hexdigest() == other
+
+
+def test_the_numbers_of_a_transform_say_it_all():
+    pose = draw_pose(np.random.default_rng(3), 0.9)
+    numbers = registration.numbers(pose)
+    assert numbers["scale"] == pytest.approx(0.9)
+    assert numbers["scale_y"] == pytest.approx(0.9)
+    matrix = [[numbers[f"transform_{i}{j}"] for j in range(4)] for i in range(3)]
+    np.testing.assert_array_equal(matrix, pose[:3])
+    turn = Rotation.from_matrix(pose[:3, :3] / 0.9)
+    assert numbers["rotation_degrees"] == pytest.approx(np.rad2deg(turn.magnitude()))
+    assert all(type(value) is float for value in numbers.values())
+
+
+@pytest.mark.parametrize(("spacing", "kept"), [(2.0, True), (3.0, True), (4.0, False), (6.0, False)])
+def test_a_brain_finer_than_the_grid_is_averaged_first(spacing, kept):
+    brain, affine = moved_template(np.eye(4))
+    data, moved = registration.coarsen(brain, affine, spacing)
+    assert (data is brain) == kept
+    if not kept:
+        np.testing.assert_allclose(nib.affines.voxel_sizes(moved), spacing)
+        assert data.sum() * spacing**3 == pytest.approx(brain.sum() * 27, rel=0.01)
 
 
 @pytest.mark.parametrize(("seed", "scale"), [(1, 0.93), (2, 1.0), (3, 1.08)])

@@ -52,6 +52,44 @@ def test_a_fourth_axis_of_one_is_dropped(tmp_path):
     assert read_scan(tmp_path / "a.nii").shape == (40, 44, 36)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("order", "<>")
+def test_every_voxel_type_and_byte_order_is_read(tmp_path, dtype, order):
+    data = np.random.default_rng(3).integers(0, 120, (40, 44, 36)).astype(np.dtype(dtype).newbyteorder(order))
+    header = nib.Nifti1Header(endianness=order)
+    header.set_data_dtype(dtype)
+    nib.save(nib.Nifti1Image(data, AFFINE, header), tmp_path / "a.nii")
+    stored = nib.load(tmp_path / "a.nii")
+    assert stored.header.endianness == order
+    assert stored.get_data_dtype().newbyteorder("=") == dtype
+    scan = read_scan(tmp_path / "a.nii")
+    assert scan.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(scan.get_fdata(), data)
+
+
+def test_the_scale_of_the_header_is_applied(tmp_path):
+    image = nib.Nifti1Image(np.random.default_rng(3).random((40, 44, 36)) * 7, AFFINE)
+    image.set_data_dtype(np.int16)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert nib.load(tmp_path / "a.nii.gz").dataobj.slope != 1
+    np.testing.assert_allclose(read_scan(tmp_path / "a.nii.gz").get_fdata(), image.get_fdata(), atol=2e-4)
+
+
+@pytest.mark.parametrize(("background", "zero"), [(-1000.0, -1000.0), (-0.7, -0.7), (0.0, 0.0), (5.0, 0.0)])
+def test_a_background_below_zero_comes_to_zero(tmp_path, background, zero):
+    data = np.full((40, 44, 36), background, np.float32)
+    data[8:30, 8:30, 8:30] += np.random.default_rng(1).random((22, 22, 22), np.float32) * 900 + 9
+    data[9, 9, 9] = background - 3  # ringing
+    nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / "a.nii")
+    np.testing.assert_allclose(read_scan(tmp_path / "a.nii").get_fdata(), data - zero, atol=1e-3)
+
+
+def test_values_beyond_single_precision_keep_their_ratios(tmp_path):
+    data = np.random.default_rng(1).random((40, 44, 36)) * 1e60
+    nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / "a.nii")
+    np.testing.assert_allclose(read_scan(tmp_path / "a.nii").get_fdata(), data / data.max(), rtol=1e-6)
+
+
 def cut(path, image, share=0.5):
     nib.save(image, path)
     content = path.read_bytes()
@@ -94,6 +132,15 @@ BAD = {
         lambda path: nib.save(nib.Nifti1Image(np.full((40, 40, 40), np.nan, np.float32), AFFINE), path),
         "NaN or infinity",
     ),
+    "mask.nii.gz": (
+        lambda path: nib.save(nib.Nifti1Image((scan().get_fdata() > 500).astype(np.int16), AFFINE), path),
+        "only 2 different intensities: this is a mask",
+    ),
+    "microns.nii.gz": (
+        lambda path: nib.save(nib.Nifti1Image(np.asarray(scan((256, 256, 200)).dataobj), np.diag([3, 3, 3, 1])), path),
+        "field of view of 768 mm is larger than any head's",
+    ),
+    "dicom.nii": (lambda path: path.write_bytes(bytes(128) + b"DICM" + bytes(99)), "the file is DICOM"),
     "complex.nii.gz": (lambda path: nib.save(scan(dtype=np.complex64), path), "complex64 are not intensities"),
     "colour.nii.gz": (
         lambda path: nib.save(

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.lib.imaging.contract import registered_contract
 from workflow_scripts.lib.pretrain import levels, runs
+from workflow_scripts.lib.study.files import write_json
 
 SHAPE = (6, 7, 8)
 SCANS = 40
@@ -49,6 +51,7 @@ def write_store(folder: Path, patches=("one", "two"), shards: int = 2, count: in
         ids = scans(count)["scan_id"].iloc[members]
         listing = pd.DataFrame({"scan_id": ids, "row": range(len(members)), "scale": 0.01 + 0.0001 * members})
         listing.to_csv(shard / "scans.tsv", sep="\t", index=False)
+        write_json(shard / "contract.json", registered_contract({"spacing_mm": 8, "parameters": 7}).to_json())
         for salt, patch in enumerate(patches):
             draws = [np.random.default_rng([salt, scan]).integers(0, 255, SHAPE, dtype=np.uint8) for scan in members]
             np.save(shard / f"{patch}.npy", np.stack(draws))

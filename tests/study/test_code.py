@@ -9,6 +9,7 @@ FILES = {
     "stage/other.py": "from workflow_scripts.lib import lonely\n",
     "lib/near/__init__.py": '"""Near."""\n',
     "lib/near/near.py": "import json\nfrom workflow_scripts.lib.far.far import VALUE\n",
+    "lib/near/assets/page.js": "let page;\n",
     "lib/far/__init__.py": '"""Far."""\n',
     "lib/far/far.py": "import workflow_scripts.lib.near.near\n\nVALUE = 1\n",
     "lib/lonely.py": 'PLUGINS = {"a": "workflow_scripts.lib.plugin"}\n',
@@ -44,10 +45,12 @@ def hash_after(package, file=None, script="stage/step"):
 
 def test_files_are_found_transitively_and_circles_end(package):
     used = [str(file.relative_to(package)) for file in code.used_files("stage/step")]
-    assert used == ["lib/far/far.py", "lib/near/__init__.py", "lib/near/near.py"]
+    assert used == ["lib/far/far.py", "lib/near/__init__.py", "lib/near/assets/page.js", "lib/near/near.py"]
 
 
-@pytest.mark.parametrize("file", ["lib/near/near.py", "lib/far/far.py", "lib/near/__init__.py"])
+@pytest.mark.parametrize(
+    "file", ["lib/near/near.py", "lib/far/far.py", "lib/near/__init__.py", "lib/near/assets/page.js"]
+)
 def test_an_edit_of_an_imported_module_changes_the_hash(package, file):
     before = hash_after(package)
     assert hash_after(package, file) != before

@@ -8,7 +8,16 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from workflow_scripts.lib.study import config as study_config
-from workflow_scripts.lib.study.config import check_config, check_tools, count_scans, load_config_schema, uses_phantom
+from workflow_scripts.lib.study.config import (
+    check_config,
+    check_tools,
+    count_scans,
+    load_config_schema,
+    own_inputs,
+    phantom_batches,
+    phantom_cohorts,
+    uses_phantom,
+)
 from workflow_scripts.lib.study.errors import StudyError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +48,7 @@ def faults_of(config):
 
 def test_the_shipped_config_passes(config):
     check_config(config)
-    assert uses_phantom(config)
+    assert uses_phantom(config) and own_inputs(config) == []
 
 
 def test_the_shipped_real_head_is_there_or_its_lack_is_explained(config):
@@ -68,10 +77,10 @@ def test_the_schema_is_a_schema_and_describes_every_key():
     [
         ("seeed", "config: unknown key 'seeed'. Did you mean 'seed'?"),
         ("preproces", "unknown key 'preproces'. Did you mean 'preprocess'?"),
-        ("qc.min_overlapp", "qc: unknown key 'min_overlapp'. Did you mean 'min_overlap'?"),
+        ("qc.picture", "qc: unknown key 'picture'. Did you mean 'pictures'?"),
         ("phantom.population.peple", "phantom.population: unknown key 'peple'. Did you mean 'people'?"),
         ("pretrain.patch.epoch", "pretrain.patch: unknown key 'epoch'. Did you mean 'epochs'?"),
-        ("grid.zzz", "grid: unknown key 'zzz'. Known keys: spacing_mm, estimate_spacing_mm."),
+        ("grid.zzz", "grid: unknown key 'zzz'. Known keys: spacing_mm, estimate_spacing_mm, parameters."),
     ],
 )
 def test_a_misspelt_key_gets_a_suggestion(config, path, message):
@@ -91,15 +100,13 @@ def test_only_the_strange_key_beside_keys_of_a_pattern_is_named(config):
     [
         ("seed", "twenty", "seed: found 'twenty', expected a value of type integer."),
         ("cohort", None, "cohort: found None, expected a value of type object."),
-        ("qc.min_overlap", 1.5, "qc.min_overlap: found 1.5, expected at most 1."),
+        ("qc.max_excluded_fraction", 1.5, "qc.max_excluded_fraction: found 1.5, expected at most 1."),
         ("cohort.scans_per_job", 0, "cohort.scans_per_job: found 0, expected at least 1."),
         ("grid.spacing_mm", 3, "grid.spacing_mm: found 3, expected one of 1, 2, 4, 8."),
         ("preprocess.backend", "fsl", "preprocess.backend: found 'fsl', expected one of embedded"),
-        ("qc.scale_range", [1.0], "qc.scale_range: found [1.0], expected at least 2 items."),
-        ("qc.scale_range", [1.4, 0.7], "qc.scale_range: found [1.4, 0.7], expected the smaller number first."),
+        ("phantom.clinical.age_range", [1.0], "phantom.clinical.age_range: found [1.0], expected at least 2 items."),
+        ("qc.checks.scale.min", 2, "qc.checks.scale: found min 2 and max 1.4, expected the smaller number for min."),
         ("stages", ["figure"], "stages.0: found 'figure', expected one of cohort, preprocess"),
-        ("cohort.participants", "lost.tsv", "cohort.participants: 'lost.tsv' does not exist. Correct the path."),
-        ("cohort.folder", "no/such/folder", "cohort.folder: 'no/such/folder' is not a folder."),
         ("representations", {"mine": "lost.tsv"}, "representations.mine: 'lost.tsv' does not exist."),
         ("representations", {"features": "config.yaml"}, "representations.features: the name is taken."),
         ("representations", {"My enc/oder": "config.yaml"}, "'My enc/oder' does not match"),
@@ -130,14 +137,14 @@ def test_all_faults_come_in_one_message(config):
     change(config, "seed", -1)
     change(config, "sead", 1)
     change(config, "stges", 1)
-    change(config, "qc.min_contrast", "low")
+    change(config, "qc.pictures", "low")
     change(config, "pretrain.image.batch", 0)
     message = faults_of(config)
     for part in (
         "seed: found -1",
         "'sead'",
         "'stges'",
-        "qc.min_contrast: found 'low'",
+        "qc.pictures: found 'low'",
         "pretrain.image.batch: found 0",
     ):
         assert part in message
@@ -172,25 +179,134 @@ def test_scans_of_the_phantom_are_counted(config):
     assert count_scans(config) == made + len(size["real_scans"])
 
 
-def test_scans_of_a_table_are_counted(config, tmp_path):
-    table = tmp_path / "participants.tsv"
-    table.write_text("participant_id\tsession_id\na\t1\nb\t1\n\nc\t1\n")
-    config["cohort"]["participants"] = str(table)
-    assert count_scans(config) == 3
+def test_batches_and_cohorts_of_the_phantom_follow_from_the_config(config):
+    config["cohort"]["scans_per_job"] = 26
+    assert phantom_batches(config) == -(-count_scans(config) // 26)
+    assert phantom_cohorts(config) == {"population", "clinical"}
+    config["phantom"]["real_scans"] = [{"cohort": "real"}]
+    assert "real" in phantom_cohorts(config)
+    config["cohort"]["inputs"] = [{"name": "x", "kind": "participants", "path": "p.tsv"}]
+    assert (count_scans(config), phantom_batches(config), phantom_cohorts(config)) == (0, 0, set())
+    assert not uses_phantom(config) and own_inputs(config) == config["cohort"]["inputs"]
 
 
-def test_only_volumes_of_a_folder_are_counted(config, tmp_path):
-    for name in ("a.nii", "b.nii.gz", "b.nii.json", "c.nii.gz.part", "notes.txt"):
-        (tmp_path / name).touch()
-    config["cohort"]["folder"] = str(tmp_path)
-    assert count_scans(config) == 2
+@pytest.fixture
+def inputs(config, tmp_path):
+    """Give a function that puts inputs into the config of a study that needs no ages."""
+    config["stages"] = ["cohort"]
+    (tmp_path / "p.tsv").touch()
+
+    def put(*entries):
+        config["cohort"]["inputs"] = list(entries)
+        return config
+
+    return put
 
 
-def test_a_folder_has_no_labels_for_later_stages(config, tmp_path):
-    config["cohort"]["folder"] = str(tmp_path)
-    assert "cohort.folder: a folder has no ages" in faults_of(copy.deepcopy(config))
-    config["stages"] = ["cohort", "preprocess", "register", "patches"]
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"kind": "bids", "path": "."}, "cohort.inputs.0: key 'name' is missing."),
+        (
+            {"name": "a b", "kind": "bids", "path": "."},
+            "inputs.0.name: found 'a b', expected 'a b' does not match",
+        ),
+        (
+            {"name": "a", "kind": "bid", "path": "."},
+            "inputs.0.kind: found 'bid', expected one of participants, bids",
+        ),
+        ({"name": "a", "kind": "bids"}, "cohort.inputs.0: key 'path' is missing."),
+        ({"name": "a", "kind": "tables", "path": "."}, "cohort.inputs.0: key 'tables' is missing."),
+        (
+            {"name": "a", "kind": "freesurfer", "path": ".", "streem": "long"},
+            "cohort.inputs.0: unknown key 'streem'. Did you mean 'stream'?",
+        ),
+        (
+            {"name": "a", "kind": "fastsurfer", "path": ".", "stream": "long"},
+            "cohort.inputs.0: unknown key 'stream'. FastSurfer names subjects of both streams alike; leave it out.",
+        ),
+        (
+            {"name": "a", "kind": "participants", "path": "config.yaml", "site": "x"},
+            "cohort.inputs.0: unknown key 'site'. Known keys: name, kind, path.",
+        ),
+        ({"name": "a", "kind": "bids", "path": ".", "runs": "all"}, "runs: found 'all', expected one of first, last."),
+        (
+            {"name": "a", "kind": "bids", "path": ".", "filters": {"acq": [1]}},
+            "filters.acq: found [1], expected",
+        ),
+        ({"name": "a", "kind": "volumes", "path": "no"}, "cohort.inputs: a: 'no' is not a folder. Correct the path."),
+        ({"name": "a", "kind": "participants", "path": "no.tsv"}, "cohort.inputs: a: 'no.tsv' does not exist or is a"),
+        ({"name": "a", "kind": "tables", "tables": ["no.csv"]}, "cohort.inputs: a: 'no.csv' does not exist or is a"),
+        ({"name": "a", "kind": "tables", "tables": []}, "cohort.inputs.0.tables: found [], expected at least 1 items."),
+        (
+            {"name": "a", "kind": "brains", "path": ".", "participants": "tests"},
+            "'tests' does not exist or is",
+        ),
+        (
+            {"name": "a", "kind": "brains", "path": ".", "ids": "(?P<x>"},
+            "ids: '(?P<x>' is not a regular expression",
+        ),
+        (
+            {"name": "a", "kind": "brains", "path": ".", "ids": "(?P<session>.*)"},
+            "has the groups: session; expected",
+        ),
+        ({"name": "a", "kind": "brains", "path": ".", "ids": "(.*)"}, "ids: '(.*)' has the groups: none; expected"),
+    ],
+)
+def test_an_input_is_checked_by_its_kind(inputs, entry, message):
+    assert message in faults_of(inputs(entry))
+
+
+def test_inputs_have_names_of_their_own(inputs):
+    entry = {"name": "a", "kind": "volumes", "path": "tests"}
+    assert "cohort.inputs: the name 'a' stands 2 times." in faults_of(inputs(entry, dict(entry)))
+    assert "cohort.inputs: found [], expected at least 1 items" in faults_of(inputs())
+
+
+def test_keys_of_earlier_versions_say_what_replaced_them(config):
+    config["cohort"] |= {"participants": "p.tsv", "folder": "scans", "pattern": "*.nii"}
+    message = faults_of(config)
+    assert "cohort: unknown key 'participants'. Write inputs: [{name: mine, kind: participants, path: " in message
+    assert "cohort: unknown key 'folder'. Write inputs: [{name: mine, kind: volumes, path: folder}]." in message
+    assert "cohort: unknown key 'pattern'. It belongs to an input now" in message
+
+
+def test_defaults_of_an_input_are_those_of_its_kind(inputs):
+    config = inputs(
+        {"name": "a", "kind": "bids", "path": "."},
+        {"name": "b", "kind": "freesurfer", "path": "."},
+        {"name": "c", "kind": "brains", "path": ".", "pattern": "*.mgz"},
+        {"name": "d", "kind": "volumes", "path": "."},
+    )
     check_config(config)
+    assert [
+        {key: value for key, value in entry.items() if key not in ("name", "kind", "path")}
+        for entry in config["cohort"]["inputs"]
+    ] == [
+        {"runs": "first", "filters": {}},
+        {"stream": "cross"},
+        {"pattern": "*.mgz"},
+        {"pattern": "*.nii*"},
+    ]
+
+
+def test_later_stages_need_ages(inputs, tmp_path):
+    config = inputs({"name": "a", "kind": "bids", "path": str(tmp_path)})
+    check_config(config)
+    config["stages"] = ["features"]
+    assert "cohort.inputs: none of them says how old anyone is" in faults_of(copy.deepcopy(config))
+    (tmp_path / "participants.tsv").touch()
+    check_config(config)
+    config = inputs({"name": "a", "kind": "brains", "path": str(tmp_path), "participants": str(tmp_path / "p.tsv")})
+    config["stages"] = ["features"]
+    check_config(config)
+
+
+def test_the_phantom_is_not_longitudinal(config):
+    if "longitudinal" not in load_config_schema()["properties"]["preprocess"]["properties"]:
+        pytest.skip("the config has no longitudinal stream")
+    config["preprocess"]["longitudinal"] = True
+    assert "preprocess.longitudinal: found True, but the embedded study is made visit by visit." in faults_of(config)
 
 
 def test_a_study_with_genetics_needs_plink(config, monkeypatch):

@@ -23,7 +23,8 @@ def test_real_scans_pass(name, run_snakemake, tmp_path):
     folder, pattern, expected = FOLDERS[name]
     if not list(folder.glob(pattern)):
         pytest.skip(f"no {pattern} in {folder}")
-    (tmp_path / "folder.yaml").write_text(f"cohort: {{folder: {folder.resolve()}, pattern: '{pattern}'}}\n")
+    entry = f"{{name: folder, kind: volumes, path: {folder.resolve()}, pattern: '{pattern}'}}"
+    (tmp_path / "folder.yaml").write_text(f"cohort: {{inputs: [{entry}]}}\n")
     run_snakemake(tmp_path, "--configfile", ROOT / "envs" / "real.yaml", tmp_path / "folder.yaml")
     qc = pd.read_csv(tmp_path / "results/qc/scans.tsv", sep="\t").set_index("scan_id")
     assert dict(qc["was_head"].astype(int)) == expected  # heads and stripped brains are told apart

@@ -1,9 +1,11 @@
-"""Check the participants table and give every scan its batch, roles, split and task labels."""
+"""Take the scans of all inputs and give each its roles, split and task labels."""
 
 import logging
-from pathlib import Path
 
-from workflow_scripts.lib.cohort.participants import complete, list_folder, make_scans, missing_files, read_participants
+import pandas as pd
+
+from workflow_scripts.lib.cohort.inputs.batches import row_batches
+from workflow_scripts.lib.cohort.participants import make_scans, read_participants
 from workflow_scripts.lib.cohort.tasks import build_tasks, count_tasks, keep_used
 from workflow_scripts.lib.study import log, tables
 from workflow_scripts.lib.study.errors import StudyError
@@ -12,17 +14,20 @@ from workflow_scripts.lib.study.errors import StudyError
 def main(snakemake):
     """Entry point of rule ``make_cohort``."""
     cohort, labels = snakemake.params.cohort, tuple(snakemake.params.cohort["label_columns"])
-    source = cohort["folder"] or cohort["participants"]
-    if cohort["folder"]:
-        participants = complete(list_folder(source, cohort["pattern"]), Path(source))
-    else:
-        participants = read_participants(source, labels)
-    missing = missing_files(participants)
-    if missing:
-        logging.warning("%d files are missing, the first is %s; they will be set aside", len(missing), missing[0])
-    if len(missing) == len(participants):
-        raise StudyError(f"{source}: not one of the {len(missing)} files in column t1w is there, e.g. {missing[0]}")
-    scans, roles = make_scans(participants, cohort["roles"], cohort["scans_per_job"], labels)
+    parts = []
+    if snakemake.input.phantom:
+        made = read_participants(snakemake.input.phantom, labels, made=True)
+        batches = row_batches(len(made), cohort["scans_per_job"])
+        parts.append(made.assign(input=snakemake.params.phantom, batch=batches))
+    if snakemake.input.index:
+        parts.append(tables.read_table(snakemake.input.index, "scans", labels))
+    found = pd.concat([part.astype(object) for part in parts], ignore_index=True).infer_objects()
+    scans, roles = make_scans(found, cohort["roles"], labels)
+    lost = scans[~scans["found"].astype(bool)]
+    for scan in lost.itertuples():
+        logging.warning("%s: %s; it will be set aside", scan.scan_id, scan.reason)
+    if len(lost) == len(scans):
+        raise StudyError(f"not one of {len(scans)} scans can be read, e.g. {lost['reason'].iloc[0]}")
     evaluate = set(roles.loc[roles["role"] == "evaluate", "participant_id"])
     tasks = build_tasks(scans, snakemake.params.tasks, evaluate)
     counts = count_tasks(tasks, snakemake.params.tasks, snakemake.params.min_participants)

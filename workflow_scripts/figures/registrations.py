@@ -12,7 +12,7 @@ def main(snakemake):
     """Entry point of rule ``registrations``."""
     table = tables.read_table(snakemake.input.scans, "qc_scans")
     shown = registrations.choose(table, snakemake.params.pictures)
-    files = {path.stem: path for folder in snakemake.input.volumes for path in Path(folder).glob("*.png")}
+    files = {path.stem: path for folder in snakemake.input.volumes for path in Path(folder).glob("*.jpg")}
     pictures = [Image.open(files[scan]) for scan in shown["scan_id"]]
     style.apply()
     figure = registrations.draw(shown, pictures)

@@ -6,19 +6,24 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from workflow_scripts.lib.imaging.contract import check_array, from_json
 from workflow_scripts.lib.imaging.patch_store import write_shard
 from workflow_scripts.lib.study import log, tables
+from workflow_scripts.lib.study.files import read_json
 
 
 def main(snakemake):
     """Entry point of rule ``extract_patches``."""
     included = set(tables.read_table(snakemake.input.included, "included")["scan_id"])
-    volumes = {}
-    for path in sorted(Path(snakemake.input.volumes).glob("*.nii.gz")):
+    volumes, folder = {}, Path(snakemake.input.volumes)
+    contract = from_json(read_json(folder / "contract.json"), f"{folder}/contract.json")
+    for path in sorted(folder.glob("*.nii.gz")):
         scan = path.name.removesuffix(".nii.gz")
         if scan in included:
-            volumes[scan] = nib.load(path).get_fdata(dtype=np.float32)
-    write_shard(volumes, snakemake.params.spacing_mm, snakemake.output.shard)
+            image = nib.load(path)
+            volumes[scan] = image.get_fdata(dtype=np.float32)
+            check_array(contract, volumes[scan], image.affine, str(path))
+    write_shard(volumes, contract, snakemake.output.shard)
     logging.info("%d scans", len(volumes))
 
 

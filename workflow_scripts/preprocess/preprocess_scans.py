@@ -1,46 +1,50 @@
-"""Preprocess a batch of scans: brain, regional volumes and numbers, or the reason why a scan is set aside."""
+"""Preprocess a batch of scans: brain, regional features and numbers, or the reason why a scan is set aside."""
 
-import logging
+import functools
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from workflow_scripts.lib.imaging.backends.base import get_backend
-from workflow_scripts.lib.imaging.volumes import read_scan, save_volume
+from workflow_scripts.lib.imaging import sources, steps
 from workflow_scripts.lib.study import log, tables
-from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.keep import Keep
+from workflow_scripts.lib.study.pool import Failed, run_each
 
 
-def preprocess_scan(scan, backend, settings, folder):
-    """Preprocess one scan; return its row of the batch's table and its regional features (or None)."""
-    try:
-        result = backend(read_scan(scan.t1w), scan.image, settings)
-    except StudyError as error:
-        logging.warning("%s set aside: %s", scan.scan_id, error)
-        return {"scan_id": scan.scan_id, "passed": False, "reason": str(error)}, None
-    save_volume(result.brain, result.affine, folder / f"{scan.scan_id}.nii.gz")
-    logging.info("%s: brain of %.0f ml", scan.scan_id, result.icv / 1e3)
-    features = {"scan_id": scan.scan_id, "participant_id": scan.participant_id, "icv": result.icv, **result.volumes}
-    return {"scan_id": scan.scan_id, "passed": True, "reason": None, **result.numbers}, features
+def work_on(scans, snakemake, keep):
+    """Preprocess the scans; give row and features by scan_id."""
+    params = snakemake.params
+    exported = sources.read_exported(scans, params.inputs)
+    tool = {"passed": True, "tool": "tables", "tool_version": "unknown"}
+    found = {scan: {"row": tool, "features": values} for scan, values in exported.items()}
+    todo = [scan for scan in scans.to_dict("records") if scan["scan_id"] not in exported]
+    work = functools.partial(steps.preprocess_step, keep=keep, settings=params.preprocess)
+    results = run_each(work, todo, snakemake.threads, name=lambda scan: scan["scan_id"])
+    for scan, result in zip(todo, results, strict=True):
+        found[scan["scan_id"]] = steps.set_aside(result.reason) if isinstance(result, Failed) else result
+    return found
 
 
 def main(snakemake):
     """Entry point of rule ``preprocess_scans``."""
-    torch.set_num_threads(snakemake.threads)
-    folder = Path(snakemake.output.brains)
+    params, folder = snakemake.params, Path(snakemake.output.brains)
     folder.mkdir(parents=True, exist_ok=True)
     scans = tables.read_table(snakemake.input.scans, "scans")
     scans = scans[scans["batch"] == snakemake.wildcards.batch]
-    settings = snakemake.params.preprocess
-    backend = get_backend(settings["backend"])
-    rows, features = zip(
-        *[preprocess_scan(scan, backend, settings, folder) for scan in scans.itertuples()], strict=True
-    )
-    found = pd.DataFrame(
-        [row for row in features if row], columns=None if any(features) else ["scan_id", "participant_id", "icv"]
-    )
-    tables.write_table(found, folder / "features.tsv", "features")
+    if snakemake.input.reconstructed:
+        made = tables.read_table(snakemake.input.reconstructed, "reconstructed")
+        scans = sources.use_reconstructed(scans, made, params.preprocess["backend"])
+    keep = Keep(params.kept, params.code, params.preprocess)
+    found, rows, features = work_on(scans, snakemake, keep), [], []
+    for scan in scans.itertuples():
+        result = found[scan.scan_id]
+        rows.append({"scan_id": scan.scan_id, "passed": None, "reason": None, "volume": False} | result["row"])
+        if rows[-1]["volume"]:
+            keep.link(scan.scan_id, steps.BRAIN, folder / f"{scan.scan_id}.nii.gz")
+        if result["features"]:
+            features.append({"scan_id": scan.scan_id, "participant_id": scan.participant_id} | result["features"])
+    columns = None if features else ["scan_id", "participant_id", "icv"]
+    tables.write_table(pd.DataFrame(features, columns=columns), folder / "features.tsv", "features")
     tables.write_table(pd.DataFrame(rows), snakemake.output.table, "stage_scans")
 
 

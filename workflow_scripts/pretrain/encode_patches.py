@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from workflow_scripts.lib.imaging.contract import check_same, from_json
 from workflow_scripts.lib.imaging.names import PATCHES
 from workflow_scripts.lib.models import weights
 from workflow_scripts.lib.models.encoder import PatchEncoder
@@ -22,9 +23,11 @@ def main(snakemake):
     tokens = {}
     for patch in runs.chunk_members(PATCHES, snakemake.wildcards.chunk, params.patches_per_job):
         encoder = PatchEncoder(params.representation)
-        weights.load_weights(encoder, Path(given.weights) / f"{patch}.safetensors")
+        file = Path(given.weights) / f"{patch}.safetensors"
+        card = weights.load_weights(encoder, file)
         # read as a stream: each patch is used once, so nothing is gained by keeping it
         source = PatchSource(given.shards, patch, scans["scan_id"].tolist(), device, resident_bytes=0)
+        check_same(source.contract, from_json(card["input"]["volume"], str(file)), f"patches for {file}")
         encoder.to(device, memory_format=torch.channels_last_3d)
         tokens[patch] = torch.from_numpy(encode(encoder, source))
     with files.atomic(snakemake.output.tokens) as temporary:

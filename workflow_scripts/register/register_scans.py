@@ -1,45 +1,35 @@
 """Register the brains of a batch to the template: volume on the grid, transform, picture and overlap of each."""
 
-import logging
+import functools
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 
-from workflow_scripts.lib.imaging import registration
-from workflow_scripts.lib.imaging.grid import Grid
-from workflow_scripts.lib.imaging.volumes import save_volume
+from workflow_scripts.lib.imaging import steps
+from workflow_scripts.lib.imaging.contract import registered_contract
 from workflow_scripts.lib.study import log, tables
-
-
-def register_scan(scan_id, brain_file, folder, grid, estimate_spacing):
-    """Register one brain; return its row of the batch's table."""
-    image = nib.load(brain_file)
-    brain = image.get_fdata(dtype=np.float32)
-    try:
-        transform = registration.estimate(brain, image.affine, estimate_spacing)
-    except RuntimeError as error:  # ITK's own failures, e.g. no overlap at all
-        logging.warning("%s set aside: %s", scan_id, error)
-        return {"scan_id": scan_id, "passed": False, "reason": f"registration failed ({str(error).splitlines()[0]})"}
-    volume = registration.apply(brain, image.affine, transform, grid)
-    save_volume(volume, grid.affine, folder / f"{scan_id}.nii.gz")
-    registration.picture(volume, grid.spacing).save(folder / f"{scan_id}.png")
-    overlap = registration.overlap(volume, grid.spacing)
-    logging.info("%s: overlap %.3f", scan_id, overlap)
-    matrix = {f"transform_{i}{j}": transform[i, j] for i in range(3) for j in range(4)}
-    scale = registration.scale_of(transform)
-    return {"scan_id": scan_id, "passed": True, "reason": None, "overlap": overlap, "scale": scale, **matrix}
+from workflow_scripts.lib.study.files import write_json
+from workflow_scripts.lib.study.keep import Keep
+from workflow_scripts.lib.study.pool import Failed, run_each
 
 
 def main(snakemake):
     """Entry point of rule ``register_scans``."""
-    folder = Path(snakemake.output.volumes)
+    params, folder, brains = snakemake.params, Path(snakemake.output.volumes), Path(snakemake.input.brains)
     folder.mkdir(parents=True, exist_ok=True)
-    grid, brains = Grid(snakemake.params.grid["spacing_mm"]), Path(snakemake.input.brains)
-    passed = tables.read_table(snakemake.input.table, "stage_scans").query("passed")["scan_id"]
-    spacing = snakemake.params.grid["estimate_spacing_mm"]
-    rows = [register_scan(scan, brains / f"{scan}.nii.gz", folder, grid, spacing) for scan in passed]
+    passed = tables.read_table(snakemake.input.table, "stage_scans").query("passed and volume")["scan_id"]
+    todo = [{"scan_id": scan, "file": str(brains / f"{scan}.nii.gz")} for scan in passed]
+    keep = Keep(params.kept, params.code, params.grid)
+    work = functools.partial(steps.register_step, keep=keep, grid=params.grid)
+    results = run_each(work, todo, snakemake.threads, name=lambda brain: brain["scan_id"])
+    rows = []
+    for scan, result in zip(passed, results, strict=True):
+        row = steps.set_aside(result.reason)["row"] if isinstance(result, Failed) else result["row"]
+        rows.append({"scan_id": scan, "passed": None, "reason": None} | row)
+        if row["passed"]:
+            keep.link(scan, steps.VOLUME, folder / f"{scan}.nii.gz")
+            keep.link(scan, steps.PICTURE, folder / f"{scan}.jpg")
+    write_json(folder / "contract.json", registered_contract(params.grid).to_json())
     columns = None if rows else ["scan_id", "passed", "reason", "overlap", "scale"]
     tables.write_table(pd.DataFrame(rows, columns=columns), snakemake.output.table, "stage_scans")
 

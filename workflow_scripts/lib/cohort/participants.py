@@ -1,92 +1,94 @@
 """From the user's participants table to the scans, roles and splits that every later stage reads."""
 
 import os
-import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from workflow_scripts.lib.cohort.guard import refuse_overlap
-from workflow_scripts.lib.study.config import SUFFIXES
+from workflow_scripts.lib.cohort.inputs.data import missing_file
+from workflow_scripts.lib.cohort.inputs.subjects import subject_fault
 from workflow_scripts.lib.study.errors import StudyError
 from workflow_scripts.lib.study.tables import check_table, load_schema, read_table
 
 ROLES = ("pretrain", "normative", "evaluate", "gwas")
+SOURCES = ("t1w", "freesurfer", "fastsurfer")  # columns of which a row names one
 
 
-def read_participants(path: str | os.PathLike, label_columns: tuple[str, ...] = ()) -> pd.DataFrame:
+def read_participants(path: str | os.PathLike, label_columns: tuple[str, ...] = (), made: bool = False) -> pd.DataFrame:
     """Read a participants table, fill in the columns it may leave out and check every value.
 
     Parameters
     ----------
     path : path
-        TSV, one row a scan (schema ``participants``).
+        TSV, one row a scan (schema ``participants``); each names a T1w volume or a subject folder of FreeSurfer or
+        FastSurfer.
     label_columns : tuple of str
         Further columns that the config declares.
+    made : bool
+        Whether the study makes the volumes itself, later.
 
     Returns
     -------
     pandas.DataFrame
-        With every column of the schema, ``scan_id`` included; ``t1w`` relative to the working directory.
-    """
-    return complete(read_table(path, "participants", label_columns), Path(path).parent)
-
-
-def complete(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Fill in the columns that a participants table may leave out.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Schema ``participants``; changed in place.
-    folder : pathlib.Path
-        What ``t1w`` is relative to.
-    """
-    for column, rule in load_schema("participants")["properties"].items():
-        if column not in table:
-            table[column] = rule.get("default")
-        elif "default" in rule and rule["default"] is not None:
-            table[column] = table[column].fillna(rule["default"])
-    table.insert(0, "scan_id", table["participant_id"] + "_" + table["session_id"])
-    table["t1w"] = [name if os.path.isabs(name) else os.path.normpath(folder / name) for name in table["t1w"]]
-    return table
-
-
-def list_folder(folder: str | os.PathLike, pattern: str) -> pd.DataFrame:
-    """Make a participants table of the volumes in a folder; the file's name becomes the participant id.
+        Columns of schema ``scans`` but ``input`` and ``batch``; paths relative to the working directory.
 
     Raises
     ------
     StudyError
-        If no file fits the pattern.
+        With file, line, column and value.
     """
-    files = sorted(Path(folder).glob(pattern))
-    files = [file for file in files if file.name.endswith(SUFFIXES)]
-    if not files:
+    table = read_table(path, "participants", label_columns)
+    absent = [column for column in SOURCES if column not in table]
+    table[absent] = None
+    given = table[list(SOURCES)].notna()
+    wrong = given.sum(axis=1).to_numpy() != 1
+    if wrong.any():
+        row = int(wrong.argmax())
+        named = " and ".join(column for column in SOURCES if given[column].iloc[row]) or "nothing"
         raise StudyError(
-            f"cohort: no file '{pattern}' with an ending of {', '.join(SUFFIXES)} in {folder}. "
-            "Correct cohort: folder or cohort: pattern."
+            f"{path}, line {row + 2}: found {named}, expected one of t1w, freesurfer and fastsurfer. "
+            "Name what the scan is to be read from, and only that."
         )
-    names = [file.name for file in files]
-    for suffix in SUFFIXES:
-        names = [name.removesuffix(suffix) for name in names]
-    return pd.DataFrame(
-        {
-            "participant_id": [re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") for name in names],
-            "session_id": "1",
-            "cohort": "folder",
-            "site": "folder",
-            "t1w": [str(file.resolve()) for file in files],
-        }
-    )
+    table["kind"] = given.idxmax(axis=1)
+    folder = Path(path).parent
+    for column in SOURCES:
+        names = table[column].astype(object)
+        table[column] = [os.path.normpath(folder / name) if isinstance(name, str) else None for name in names]
+    table["subject"] = table["freesurfer"].fillna(table["fastsurfer"])
+    volumes = table["kind"] == "t1w"
+    faults = [
+        None if made else missing_file(scan.t1w) if scan.kind == "t1w" else subject_fault(scan.subject)
+        for scan in table.itertuples()
+    ]
+    table["reason"] = pd.Series(faults, index=table.index, dtype=object)
+    table["found"] = table["reason"].isna()
+    table["t1w"] = table["t1w"].where(volumes, None)
+    return fill_defaults(table.drop(columns=["freesurfer", "fastsurfer"]), "scans")
 
 
-def missing_files(table: pd.DataFrame) -> list[str]:
-    """List the T1w files that are not there."""
-    return [path for path in table["t1w"] if not os.path.exists(path)]
+def fill_defaults(table: pd.DataFrame, schema: str) -> pd.DataFrame:
+    """Fill in the columns and cells that people may leave out, and ``scan_id``.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``participant_id`` and ``session_id``; changed in place.
+    schema : str
+        Whose defaults are taken.
+    """
+    for column, rule in load_schema(schema)["properties"].items():
+        if "default" in rule:
+            if column not in table:
+                table[column] = rule["default"]
+            elif rule["default"] is not None:
+                table[column] = table[column].fillna(rule["default"])
+    table.insert(0, "scan_id", table["participant_id"] + "_" + table["session_id"])
+    return table
 
 
-def assign_roles(table: pd.DataFrame, roles: dict[str, list[str]]) -> pd.DataFrame:
+def assign_roles(table: pd.DataFrame, roles: dict[str, list[str]], others: Iterable[str] = ()) -> pd.DataFrame:
     """Give participants their roles by cohort.
 
     Parameters
@@ -95,6 +97,8 @@ def assign_roles(table: pd.DataFrame, roles: dict[str, list[str]]) -> pd.DataFra
         The participants.
     roles : dict of str to list of str
         Config section ``cohort: roles``: role -> cohorts.
+    others : iterable of str
+        Cohorts whose people are not in the table yet.
 
     Returns
     -------
@@ -108,15 +112,15 @@ def assign_roles(table: pd.DataFrame, roles: dict[str, list[str]]) -> pd.DataFra
     LeakageError
         If pretraining and evaluation share a participant.
     """
-    known = set(table["cohort"])
+    known = set(table["cohort"]) | set(others)
     parts = []
     for role, cohorts in roles.items():
         strange = sorted(set(cohorts) - known)
         if role not in ROLES or strange:
-            what = f"cohort '{strange[0]}' is not in the participants table" if strange else f"role '{role}' is unknown"
+            what = f"no scan is of cohort '{strange[0]}'" if strange else f"role '{role}' is unknown"
             raise StudyError(
                 f"cohort: roles: {role}: {what}. Roles: {', '.join(ROLES)}; "
-                f"cohorts in the table: {', '.join(sorted(known))}."
+                f"cohorts of the scans: {', '.join(sorted(known))}. Correct cohort: roles or the inputs."
             )
         people = table.loc[table["cohort"].isin(cohorts), "participant_id"].drop_duplicates()
         parts.append(pd.DataFrame({"participant_id": people, "role": role}))
@@ -149,28 +153,33 @@ def assign_split(table: pd.DataFrame, roles: pd.DataFrame) -> pd.Series:
 
 
 def make_scans(
-    table: pd.DataFrame, roles: dict[str, list[str]], scans_per_job: int, label_columns: tuple[str, ...] = ()
+    table: pd.DataFrame, roles: dict[str, list[str]], label_columns: tuple[str, ...] = (), others: Iterable[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make the tables of scans and of roles.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        From :func:`read_participants`.
+        Scans of all inputs with their ``batch``; ``split`` where the user forces it.
     roles : dict of str to list of str
-    scans_per_job : int
-        Scans are numbered into batches in the table's order, so that a row added at the end moves no other.
+    label_columns : tuple of str
+    others : iterable of str
+        Cohorts whose people are not in the table yet.
 
     Returns
     -------
     scans, roles : pandas.DataFrame
         Schemas ``scans`` and ``roles``.
     """
-    people = assign_roles(table, roles)
+    people = assign_roles(table, roles, others)
     scans = table.assign(split=assign_split(table, people))
-    scans["batch"] = [f"{row // scans_per_job:03d}" for row in range(len(scans))]
-    order = [*load_schema("scans")["properties"], *label_columns]
-    scans = scans[[column for column in order if column in scans]]
+    scans = order_columns(scans, label_columns)
     check_table(scans, "scans", "scans", label_columns)
     check_table(people, "roles", "roles")
     return scans, people
+
+
+def order_columns(scans: pd.DataFrame, label_columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Bring the columns of the scans table into the schema's order, and leave out others."""
+    order = [*load_schema("scans")["properties"], *label_columns]
+    return scans[[column for column in order if column in scans]]

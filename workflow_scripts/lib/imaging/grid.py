@@ -85,19 +85,26 @@ def check_volume(image: nib.Nifti1Image, name: str) -> None:
         With the reason, in words that fit the table of excluded scans.
     """
     if len(image.shape) < 3 or min(image.shape[:3]) < 2 or any(n != 1 for n in image.shape[3:]):
-        raise StudyError(f"{name}: expected one 3D volume, found shape {'x'.join(map(str, image.shape))}")
+        raise StudyError(
+            f"{name}: expected one 3D volume, found shape {'x'.join(map(str, image.shape))}. Give the T1w alone"
+        )
     voxel = nib.affines.voxel_sizes(image.affine)
     usable = np.all(np.isfinite(image.affine)) and voxel.min() > 0
     # unit axes span nothing if two of them fall together
     if not usable or abs(np.linalg.det(image.affine[:3, :3] / voxel)) < 1e-3:
-        raise StudyError(f"{name}: the affine is not usable (voxel sizes {voxel.tolist()} mm)")
+        raise StudyError(f"{name}: the affine is not usable (voxel sizes {voxel.tolist()} mm). Convert the scan again")
     if voxel.max() > 8:
-        raise StudyError(f"{name}: voxels of {voxel.max():.1f} mm are too coarse (at most 8 mm)")
+        raise StudyError(f"{name}: voxels of {voxel.max():.1f} mm are too coarse (at most 8 mm); sizes must be in mm")
     extent = np.array(image.shape[:3]) * voxel
     if extent.min() < 80:
-        raise StudyError(f"{name}: field of view of {extent.min():.0f} mm is smaller than a brain")
+        raise StudyError(f"{name}: field of view of {extent.min():.3g} mm is smaller than a brain; sizes must be in mm")
+    if extent.max() > 700:
+        raise StudyError(
+            f"{name}: field of view of {extent.max():.0f} mm is larger than any head's (at most 700 mm); "
+            "sizes must be in mm"
+        )
     data = np.asanyarray(image.dataobj)
     if not np.all(np.isfinite(data)):
-        raise StudyError(f"{name}: intensities contain NaN or infinity")
+        raise StudyError(f"{name}: intensities contain NaN or infinity. Convert the scan again")
     if data.min() == data.max():
         raise StudyError(f"{name}: every voxel has the value {data.flat[0]:g}")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.lib.imaging.contract import VolumeContract
 from workflow_scripts.lib.imaging.regions import patch_slices
-from workflow_scripts.lib.study.files import atomic
+from workflow_scripts.lib.study.files import atomic, write_json
 from workflow_scripts.lib.study.tables import write_table
 
 
@@ -30,22 +31,24 @@ def to_uint8(volume: np.ndarray) -> tuple[np.ndarray, float]:
     return np.clip(np.round(volume / scale), 0, 255).astype(np.uint8), scale
 
 
-def write_shard(volumes: dict[str, np.ndarray], spacing: float, folder: str | Path) -> None:
+def write_shard(volumes: dict[str, np.ndarray], contract: VolumeContract, folder: str | Path) -> None:
     """Write the patches of some scans.
 
     Parameters
     ----------
     volumes : dict of str to numpy.ndarray
         Registered volumes by scan_id, float32 on the template grid.
-    spacing : float
-        Grid spacing in mm.
+    contract : VolumeContract
+        What the volumes are.
     folder : path
-        Gets ``PATCH.npy`` (uint8, n_scans x D x H x W) for each patch and ``scans.tsv`` (scan_id, row, scale).
+        Gets ``PATCH.npy`` (uint8, n_scans x D x H x W) for each patch, ``scans.tsv`` (scan_id, row, scale) and
+        ``contract.json``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "contract.json", contract.to_json())
     quantised = {scan: to_uint8(volume) for scan, volume in volumes.items()}
-    for patch, box in patch_slices(spacing).items():
+    for patch, box in patch_slices(contract.spacing_mm).items():
         shape = (len(quantised), *(side.stop - side.start for side in box))
         stack = np.zeros(shape, np.uint8)
         for row, (values, _) in enumerate(quantised.values()):

@@ -103,7 +103,8 @@ def assign_features(features: list[str]) -> pd.DataFrame:
     Parameters
     ----------
     features : list of str
-        Names as in the feature table: ``lh_entorhinal_volume``, ``Left-Hippocampus``, ``CC_Central``...
+        Names as in the feature table: ``lh_entorhinal_volume``, ``lh_DKT_entorhinal_thickness``,
+        ``Left-Hippocampus``, ``CC_Central``...
 
     Returns
     -------
@@ -114,8 +115,10 @@ def assign_features(features: list[str]) -> pd.DataFrame:
     for side, hemisphere, prefix in (("L", "lh", "Left"), ("R", "rh", "Right")):
         for region, structures in CORTEX.items():
             for structure in structures:
-                for measure in ("volume", "thickness"):
-                    homes[f"{hemisphere}_{structure}_{measure}"] = [f"{region}_{side}"]
+                # the DKT atlas draws other borders in the same places
+                for name in (structure, f"DKT_{structure}"):
+                    for measure in ("volume", "thickness"):
+                        homes[f"{hemisphere}_{name}_{measure}"] = [f"{region}_{side}"]
         for region, structures in SUBCORTEX.items():
             homes.update({f"{prefix}-{structure}": [f"{region}_{side}"] for structure in structures})
     for region, structures in MIDLINE.items():

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from workflow_scripts.lib.imaging.grid import check_volume
+from workflow_scripts.lib.imaging.orientation import check_orientation, form_difference, tilt_degrees
 from workflow_scripts.lib.study.errors import StudyError
 
 # what nibabel and the decompressors raise at files that are not whole images
@@ -20,33 +21,121 @@ DAMAGE = (
     ValueError,
     zlib.error,
 )
+# files that are no image but often stand in the place of one: where a mark lies, the mark, what to do
+IMPOSTORS = (
+    (0, b"version https://git-lfs", "the file is a pointer of Git LFS, not the scan. Get the scan with: git lfs pull"),
+    (0, b"/annex/objects/", "the file is a pointer of git-annex, not the scan. Get the scan with: datalad get"),
+    (128, b"DICM", "the file is DICOM, one slice or several. Convert the series to NIfTI, for instance with dcm2niix"),
+)
+FEWEST_VALUES = (
+    32  # a subject's labels are a few dozen at most among the voxels looked at; 8-bit scans have 100 and more
+)
+LARGEST = 1e30  # far inside float32, whose sums of squares must stay finite too
 
 
 def read_scan(path: str | Path) -> nib.Nifti1Image:
     """Read a T1w volume wholly into memory and refuse what cannot be one.
 
+    Parameters
+    ----------
+    path : path
+        NIfTI or MGH, any voxel type, byte order, scale and orientation.
+
     Returns
     -------
     nibabel.Nifti1Image
-        float32, 3D, in its own orientation.
+        float32, 3D, in its own orientation; where the background was below zero, it is now at zero. qform, sform and
+        their codes are the file's.
 
     Raises
     ------
     StudyError
-        With the reason: no such file, truncated, not NIfTI or MGH, four-dimensional, constant, ...
+        With the reason: no such file, truncated, four-dimensional, constant, orientation not known, ...
     """
     path = Path(path)
+    image, data = _load(path)
+    if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
+        raise StudyError(f"voxels of type {data.dtype.name} are not intensities. Give the T1w magnitude image")
+    check_volume(image, "image")
+    check_orientation(image)
+    data = data.reshape(data.shape[:3])
+    _check_intensities(data)
+    # float64 beyond float32 becomes infinite, so the range is brought down first
+    highest = max(abs(float(data.max())), abs(float(data.min())))
+    data = (data / highest if highest > LARGEST else data).astype(np.float32)
+    if data.min() < 0:
+        # scans with mean 0, or with an offset: what surrounds the head is the zero of everything later
+        data -= min(_background(data), 0)
+    scan = nib.Nifti1Image(data, image.affine)
+    if isinstance(image, nib.Nifti1Pair):
+        header = image.header
+        scan.set_sform(header.get_sform(), int(header["sform_code"]), update_affine=False)
+        if header["qform_code"] > 0:
+            scan.set_qform(header.get_qform(), int(header["qform_code"]), update_affine=False)
+    return scan
+
+
+def _load(path: Path) -> tuple[nib.spatialimages.SpatialImage, np.ndarray]:
+    """Load an image and its voxels; a failure is put into the words of the likeliest cause."""
+    if path.is_symlink() and not path.exists():
+        raise StudyError(
+            "the file is a link to what is not here. If it is of DataLad or git-annex, get it with: datalad get"
+        )
     if not path.exists():
         raise StudyError("file not found")
     try:
         image = nib.load(path)
-        data = np.asanyarray(image.dataobj)
+        return image, np.asanyarray(image.dataobj)
     except DAMAGE as error:
-        raise StudyError(f"file cannot be read as an image, truncated or damaged ({error})") from error
-    if not np.issubdtype(data.dtype, np.number) or np.iscomplexobj(data):
-        raise StudyError(f"voxels of type {data.dtype} are not intensities")
-    check_volume(image, "image")
-    return nib.Nifti1Image(data.reshape(data.shape[:3]).astype(np.float32), image.affine)
+        for place, mark, reason in IMPOSTORS:
+            if path.is_file() and _bytes_at(path, place, len(mark)) == mark:
+                raise StudyError(reason) from error
+        reason = " ".join(str(error).split())
+        raise StudyError(f"file cannot be read as an image, truncated or damaged ({reason})") from error
+
+
+def _bytes_at(path: Path, place: int, count: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(place)
+        return file.read(count)
+
+
+def _check_intensities(data: np.ndarray) -> None:
+    """Refuse masks and label maps, which have few different values however many voxels are looked at."""
+    count = len(np.unique(data[::3, ::3, ::3]))
+    if count < FEWEST_VALUES:
+        raise StudyError(
+            f"only {count} different intensities: this is a mask or a map of labels. Give the T1w image itself"
+        )
+
+
+def _background(data: np.ndarray) -> float:
+    """Find the intensity around the head: the median of the six faces of the volume."""
+    faces = [np.take(data, place, axis).ravel() for axis in range(3) for place in (0, -1)]
+    return float(np.median(np.concatenate(faces)))
+
+
+def inspect_scan(image: nib.Nifti1Image) -> dict[str, float]:
+    """Measure what quality control should know of how a scan was stored.
+
+    Parameters
+    ----------
+    image : nibabel.Nifti1Image
+        As :func:`read_scan` gives it.
+
+    Returns
+    -------
+    dict
+        ``voxel_min_mm``, ``voxel_max_mm``; ``tilt_degrees`` of the stored axes against the world's;
+        ``form_difference_mm``, how far apart qform and sform put a corner of the volume.
+    """
+    voxel = nib.affines.voxel_sizes(image.affine)
+    return {
+        "voxel_min_mm": float(voxel.min()),
+        "voxel_max_mm": float(voxel.max()),
+        "tilt_degrees": tilt_degrees(image.affine),
+        "form_difference_mm": form_difference(image),
+    }
 
 
 def conform(image: nib.Nifti1Image, spacing: float) -> tuple[np.ndarray, np.ndarray]:

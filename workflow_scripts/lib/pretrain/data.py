@@ -10,8 +10,10 @@ import pandas as pd
 import torch
 
 from workflow_scripts.lib.cohort.guard import refuse_overlap
+from workflow_scripts.lib.imaging.contract import check_same, from_json
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,9 @@ class PatchSource:
     ):
         self.patch, self.device, self.scan_ids = patch, device, list(scan_ids)
         self._arrays, places = [], {}
+        self.contract = None
         for number, shard in enumerate(shards):
+            self._agree(Path(shard) / "contract.json")
             listing = tables.read_table(Path(shard) / "scans.tsv", "patch_shard")
             self._arrays.append(np.load(Path(shard) / f"{patch}.npy", mmap_mode="r"))
             for scan, row, scale in zip(listing["scan_id"], listing["row"], listing["scale"], strict=True):
@@ -70,6 +74,13 @@ class PatchSource:
         self._resident = None
         if len(self) * int(np.prod(self.shape)) <= resident_bytes:
             self._resident = self._read(np.arange(len(self))).to(device)
+
+    def _agree(self, path: Path) -> None:
+        """Take what the first shard's volumes were; :class:`StudyError` if another shard's were something else."""
+        contract = from_json(read_json(path), str(path))
+        if self.contract is not None:
+            check_same(contract, self.contract, f"patches of {path.parent}")
+        self.contract = contract
 
     def __len__(self) -> int:
         return len(self.scan_ids)

@@ -179,8 +179,8 @@ def train_patch(
     rows = train(level, level.step, len(source), settings.schedule, keys, device, checkpoint, identity)
     refresh_normalisation(level.encoder, source, settings.schedule.batch)
     card = {
-        "input": {"location": patch, "grid": list(source.shape)},
-        "intensity": "number x scale of the patch store; standardisation is part of the network",
+        "input": {"location": patch, "grid": list(source.shape), "volume": source.contract.to_json()},
+        "intensity": f"{source.contract.intensity}; standardisation is part of the network",
         **_card(settings, scans, rows),
     }
     weights.save_weights(level.encoder, output, card)

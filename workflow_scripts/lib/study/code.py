@@ -16,6 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[2]  # workflow_scripts/
 def _imports(path: Path) -> frozenset[Path]:
     """Return the files of this project that a file imports or names in a string, packages' ``__init__`` included."""
     names = set()
+    if path.suffix != ".py":
+        return frozenset()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
@@ -31,6 +33,8 @@ def _imports(path: Path) -> frozenset[Path]:
             continue
         base = PACKAGE.parent.joinpath(*parts)
         files.update(file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists())
+        # what a module writes out as it is
+        files.update((base.parent / "assets").glob("*.*"))
     return frozenset(files)
 
 

@@ -33,9 +33,15 @@ def load_config_schema() -> dict:
 
 
 def _fill_defaults(value: object, schema: dict) -> None:
-    """Put in the defaults of a schema, in place."""
+    """Put in the defaults of a schema, in place; of items that come in kinds, those of their kind."""
+    if isinstance(value, list):
+        for item in value:
+            _fill_defaults(item, schema.get("items", {}))
     if not isinstance(value, dict):
         return
+    for branch in schema.get("allOf", []):
+        if branch["if"]["properties"]["kind"]["const"] == value.get("kind"):
+            _fill_defaults(value, branch["then"])
     for key, rule in schema.get("properties", {}).items():
         if key not in value and "default" in rule:
             value[key] = copy.deepcopy(rule["default"])
@@ -54,6 +60,7 @@ def _say_unknown(section: dict, schema: dict) -> Iterator[str]:
         if name not in known and not any(re.search(pattern, str(name)) for pattern in patterns):
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"Known keys: {', '.join(known + patterns)}."
+            hint = schema.get("replaced", {}).get(name, hint)
             yield f"unknown key '{name}'. {hint}"
 
 
@@ -104,9 +111,19 @@ def check_config(config: dict) -> None:
         raise StudyError("config: " + "\n        ".join(faults))
 
 
+def is_phantom(entry: dict) -> bool:
+    """Whether an input of the config is the table that the embedded study makes."""
+    return entry["kind"] == "participants" and entry["path"] == PHANTOM_TABLE
+
+
 def uses_phantom(config: dict) -> bool:
-    """Whether the study is the embedded one."""
-    return config["cohort"]["folder"] is None and config["cohort"]["participants"] == PHANTOM_TABLE
+    """Whether the embedded study is among the inputs."""
+    return any(map(is_phantom, config["cohort"]["inputs"]))
+
+
+def own_inputs(config: dict) -> list[dict]:
+    """List the inputs that are the user's, not made by the study."""
+    return [entry for entry in config["cohort"]["inputs"] if not is_phantom(entry)]
 
 
 def later_stages(config: dict) -> bool:
@@ -116,16 +133,11 @@ def later_stages(config: dict) -> bool:
 
 def _cross_checks(config: dict) -> Iterator[str]:
     """Yield what a schema cannot say, one sentence a fault."""
-    cohort, qc = config["cohort"], config["qc"]
-    if qc["scale_range"][0] >= qc["scale_range"][1]:
-        yield f"qc.scale_range: found {qc['scale_range']}, expected the smaller number first."
-    if cohort["folder"] is not None:
-        if not Path(cohort["folder"]).is_dir():
-            yield f"cohort.folder: '{cohort['folder']}' is not a folder. Correct the path."
-        if later_stages(config):
-            yield "cohort.folder: a folder has no ages. Set stages to [cohort, preprocess, register, patches]."
-    elif not uses_phantom(config) and not Path(cohort["participants"]).exists():
-        yield f"cohort.participants: '{cohort['participants']}' does not exist. Correct the path."
+    for name, limits in config["qc"]["checks"].items():
+        low, high = limits.get("min"), limits.get("max")
+        if low is not None and high is not None and low >= high:
+            yield f"qc.checks.{name}: found min {low} and max {high}, expected the smaller number for min."
+    yield from _check_inputs(config)
     for name, path in config["representations"].items():
         if not Path(path).exists():
             yield f"representations.{name}: '{path}' does not exist. Correct the path or drop the entry."
@@ -133,6 +145,53 @@ def _cross_checks(config: dict) -> Iterator[str]:
             yield f"representations.{name}: the name is taken. Choose another."
     if uses_phantom(config):
         yield from _check_phantom(config["phantom"])
+
+
+def _check_inputs(config: dict) -> Iterator[str]:
+    """Yield what is wrong with the inputs and can be seen without looking into them, one sentence a fault."""
+    names = [entry["name"] for entry in config["cohort"]["inputs"]]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"cohort.inputs: the name '{name}' stands {names.count(name)} times. Give every input its own."
+    for entry in own_inputs(config):
+        yield from (f"cohort.inputs: {entry['name']}: {fault}" for fault in _check_input(entry))
+    if later_stages(config) and not any(map(_has_ages, config["cohort"]["inputs"])):
+        yield (
+            "cohort.inputs: none of them says how old anyone is, which later stages need. "
+            "Add `participants: people.tsv` to an input, or set stages to [cohort, preprocess, register, patches]."
+        )
+    if config["preprocess"].get("longitudinal") and uses_phantom(config):
+        yield (
+            "preprocess.longitudinal: found True, but the embedded study is made visit by visit. "
+            f"Set it to false or drop {PHANTOM_TABLE} from cohort.inputs."
+        )
+
+
+def _check_input(entry: dict) -> Iterator[str]:
+    """Yield the faults of one input that is the user's."""
+    files = [entry[key] for key in ("participants", "path") if key in entry] + entry.get("tables", [])
+    folder = None if entry["kind"] in ("participants", "tables") else entry["path"]
+    for path in files:
+        if path == folder and not Path(path).is_dir():
+            yield f"'{path}' is not a folder. Correct the path."
+        elif path != folder and not Path(path).is_file():
+            yield f"'{path}' does not exist or is a folder; a table is expected. Correct the path."
+    try:
+        groups = set(re.compile(entry.get("ids", "(?P<participant>)")).groupindex)
+    except re.error as error:
+        yield f"ids: '{entry['ids']}' is not a regular expression ({error}). Correct it."
+        return
+    if "participant" not in groups or groups - {"participant", "session"}:
+        found = ", ".join(sorted(groups)) or "none"
+        yield (
+            f"ids: '{entry['ids']}' has the groups: {found}; expected participant and perhaps session. "
+            "Write for example (?P<participant>[0-9]+)_(?P<session>[0-9]+)."
+        )
+
+
+def _has_ages(entry: dict) -> bool:
+    """Whether an input comes with a table that may hold ages."""
+    own = entry["kind"] == "bids" and Path(entry["path"], "participants.tsv").exists()
+    return entry["kind"] == "participants" or "participants" in entry or own
 
 
 def _check_phantom(phantom: dict) -> Iterator[str]:
@@ -158,16 +217,24 @@ def _check_phantom(phantom: dict) -> Iterator[str]:
 
 
 def count_scans(config: dict) -> int:
-    """Count the scans of the study without making or opening any: the number of jobs follows from it."""
-    cohort = config["cohort"]
-    if cohort["folder"] is not None:
-        return sum(file.name.endswith(SUFFIXES) for file in Path(cohort["folder"]).glob(cohort["pattern"]))
-    if uses_phantom(config):
-        phantom = config["phantom"]
-        made = sum(phantom[name]["people"] + phantom[name]["second_visits"] for name in ("population", "clinical"))
-        return made + len(phantom["real_scans"])
-    with open(cohort["participants"]) as table:
-        return sum(1 for line in table if line.strip()) - 1
+    """Count the scans of the embedded study, 0 without it; its batches follow from that before any scan is made."""
+    if not uses_phantom(config):
+        return 0
+    phantom = config["phantom"]
+    made = sum(phantom[name]["people"] + phantom[name]["second_visits"] for name in ("population", "clinical"))
+    return made + len(phantom["real_scans"])
+
+
+def phantom_batches(config: dict) -> int:
+    """Count the batches of the embedded study, which come before those of all other inputs."""
+    return -(-count_scans(config) // config["cohort"]["scans_per_job"])
+
+
+def phantom_cohorts(config: dict) -> set[str]:
+    """Name the cohorts of the embedded study, whose table does not exist yet when the roles are checked."""
+    if not uses_phantom(config):
+        return set()
+    return {"population", "clinical"} | {scan["cohort"] for scan in config["phantom"]["real_scans"]}
 
 
 def check_tools(config: dict) -> None:

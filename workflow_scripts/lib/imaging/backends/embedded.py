@@ -6,6 +6,7 @@ Desikan-Killiany + aseg atlas carried over with SyN (Avants et al. 2008, MedIA 1
 """
 
 import functools
+from importlib.metadata import version
 
 import nibabel as nib
 import numpy as np
@@ -15,12 +16,11 @@ from scipy import ndimage
 from workflow_scripts.lib.imaging import packaged
 from workflow_scripts.lib.imaging.ants_tools import Workspace, ants, to_ants
 from workflow_scripts.lib.imaging.atlas import feature_structures, spread_labels, template
-from workflow_scripts.lib.imaging.backends.base import Preprocessed
+from workflow_scripts.lib.imaging.backends.base import WHITE_LEVEL, Preprocessed, check_brain_size
 from workflow_scripts.lib.imaging.grid import Grid, resample
 from workflow_scripts.lib.imaging.volumes import conform, crop_to, foreground
 from workflow_scripts.lib.study.errors import StudyError
 
-WHITE_LEVEL = 110.0  # FreeSurfer's convention for white matter
 LABEL_SPACING_MM = 2.0  # finer than any coarse scan, so that small structures survive the nearest neighbour
 
 
@@ -50,6 +50,29 @@ def extract_brain(data: np.ndarray) -> np.ndarray:
     except (AssertionError, RuntimeError) as error:
         raise StudyError(f"brain extraction found no brain ({error})") from error
     return np.asarray(mask, bool)
+
+
+def find_brain(data: np.ndarray, kind: str, voxel_mm3: float) -> tuple[np.ndarray, str]:
+    """Find the brain in a scan, and say whether the scan is a head or a stripped brain.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        float32, X x Y x Z, RAS.
+    kind : {"head", "brain", "auto"}
+        auto judges by the volume that is not background.
+    voxel_mm3 : float
+
+    Returns
+    -------
+    mask : bool, holes filled; kind : "head" or "brain".
+    """
+    inside = foreground(data)
+    if kind == "auto":
+        # the largest brains are below 2 litres, a head with scalp is above 2.5
+        kind = "brain" if inside.sum() * voxel_mm3 < 2.2e6 else "head"
+    mask = inside if kind == "brain" else extract_brain(data)
+    return ndimage.binary_fill_holes(mask), kind
 
 
 @functools.cache
@@ -162,15 +185,9 @@ def run(image: nib.Nifti1Image, kind: str, settings: dict) -> Preprocessed:
     """
     data, affine = conform(image, settings["spacing_mm"])
     voxel_mm3 = float(np.prod(nib.affines.voxel_sizes(affine)))
-    inside = foreground(data)
-    if kind == "auto":
-        # the largest brains are below 2 litres, a head with scalp is above 2.5
-        kind = "brain" if inside.sum() * voxel_mm3 < 2.2e6 else "head"
-    mask = inside if kind == "brain" else extract_brain(data)
-    mask = ndimage.binary_fill_holes(mask)
+    mask, kind = find_brain(data, kind, voxel_mm3)
     icv = float(mask.sum() * voxel_mm3)
-    if not 0.5e6 < icv < 2.5e6:
-        raise StudyError(f"brain mask of {icv / 1e3:.0f} ml is not a brain's (500 to 2500 ml)")
+    check_brain_size(icv)
     whole, full_affine = mask, affine
     mask, affine = crop_to(mask, affine, whole, pad=2)
     data, _ = crop_to(data, full_affine, whole, pad=2)
@@ -181,7 +198,7 @@ def run(image: nib.Nifti1Image, kind: str, settings: dict) -> Preprocessed:
     return Preprocessed(
         brain=(data / means[2] * WHITE_LEVEL).astype(np.float32),
         affine=affine,
-        volumes=regional_volumes(labels, tissue, voxel_mm3),
+        features=regional_volumes(labels, tissue, voxel_mm3),
         icv=icv,
         numbers={
             "brain_ml": icv / 1e3,
@@ -190,4 +207,6 @@ def run(image: nib.Nifti1Image, kind: str, settings: dict) -> Preprocessed:
             "grey_white_contrast": float((means[2] - means[1]) / means[2]),
             "was_head": float(kind == "head"),
         },
+        tool="embedded",
+        version=f"antspyx {version('antspyx')}",
     )
