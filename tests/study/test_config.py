@@ -318,3 +318,25 @@ def test_a_study_with_genetics_needs_plink(config, monkeypatch):
         check_tools(config)
     found.clear()
     check_tools(config | {"stages": ["cohort", "probe"]})
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "known"),
+    [
+        ("embedded", "published", "volumes, meshnet, aseg"),
+        ("meshnet", "volumes", "meshnet"),
+        ("fastsurfer", "published", "dkt, dkt_volumes, aseg"),
+    ],
+)
+def test_features_that_the_backend_does_not_give_are_refused(config, backend, name, known):
+    config["preprocess"]["backend"], config["features"]["list"] = backend, name
+    said = faults_of(config)
+    assert f"found '{name}', which backend {backend} does not give" in said
+    assert f"Choose one of {known}, or" in said
+
+
+def test_guided_pretraining_needs_features_of_the_cortex(config):
+    config["features"]["list"] = "aseg"
+    assert "pretrain.methods.rnce is guided by features of every location" in faults_of(config)
+    config["stages"] = ["features"]
+    check_config(config)

@@ -41,7 +41,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
 
 
-def write_population(folder: Path, count: int = 18) -> None:
+def write_population(folder: Path, count: int = 9) -> None:
     """A participants table with paths, one of a FreeSurfer subject: the people to learn from."""
     names = [f"pop{n:02d}" for n in range(count)]
     table = people(names, session_id="1", cohort="population", site=[SITES[n % 3] for n in range(count)], image="brain")

@@ -20,6 +20,14 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas" / "config"
 PHANTOM_TABLE = "results/phantom/participants.tsv"
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")  # of files that count as volumes in a folder
 
+# backend -> lists of features that it gives for T1w volumes
+GIVES = {
+    "embedded": ("volumes", "meshnet", "aseg"),
+    "meshnet": ("meshnet",),
+    "fastsurfer": ("dkt", "dkt_volumes", "aseg"),
+    "freesurfer": ("published", "volumes", "thickness", "dkt", "dkt_volumes", "meshnet", "aseg"),
+}
+
 
 @cache
 def load_config_schema() -> dict:
@@ -138,6 +146,7 @@ def _cross_checks(config: dict) -> Iterator[str]:
         if low is not None and high is not None and low >= high:
             yield f"qc.checks.{name}: found min {low} and max {high}, expected the smaller number for min."
     yield from _check_inputs(config)
+    yield from _check_features(config)
     for name, path in config["representations"].items():
         if not Path(path).exists():
             yield f"representations.{name}: '{path}' does not exist. Correct the path or drop the entry."
@@ -145,6 +154,24 @@ def _cross_checks(config: dict) -> Iterator[str]:
             yield f"representations.{name}: the name is taken. Choose another."
     if uses_phantom(config):
         yield from _check_phantom(config["phantom"])
+
+
+def _check_features(config: dict) -> Iterator[str]:
+    """Yield why the list of features does not go with the backend or with a method, one sentence a fault."""
+    name, backend = config["features"]["list"], config["preprocess"]["backend"]
+    kinds = {"bids", "brains", "volumes"} | ({"participants"} if uses_phantom(config) else set())
+    volumes = [entry["name"] for entry in config["cohort"]["inputs"] if entry["kind"] in kinds]
+    if isinstance(name, str) and name not in GIVES[backend] and volumes:
+        yield (
+            f"features.list: found '{name}', which backend {backend} does not give: all scans of input {volumes[0]} "
+            f"would be set aside. Choose one of {', '.join(GIVES[backend])}, or another preprocess.backend."
+        )
+    guided = [key for key, method in config["pretrain"]["methods"].items() if method["objective"] == "rnce"]
+    if name == "aseg" and guided and {"pretrain", "probe", "brainage", "genetics", "figures"} & set(config["stages"]):
+        yield (
+            f"features.list: found 'aseg', but pretrain.methods.{guided[0]} is guided by features of every location, "
+            "and aseg has none of the cortex. Choose a list with cortical features, or leave pretraining out of stages."
+        )
 
 
 def _check_inputs(config: dict) -> Iterator[str]:
