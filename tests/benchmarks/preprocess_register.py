@@ -106,7 +106,7 @@ def run_plain(path: str) -> tuple[dict, list]:
     )
     brain = to_ants(corrected.numpy() * mask, affine)
     clock.stop("N4")
-    fixed = to_ants(*registration.fixed_brain(1.0, 3.0))
+    fixed = to_ants(*registration.fixed_brain(1.0))
     with Workspace() as prefix:
         found = ants.registration(fixed, brain, "Similarity", outprefix=prefix)
         clock.stop("transform")

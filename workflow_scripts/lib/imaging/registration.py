@@ -18,7 +18,7 @@ BASIN_MM = 4.0  # coarse enough to be cheap, fine enough to end within a millime
 def estimate(brain: np.ndarray, affine: np.ndarray, spacing: float, parameters: int = 7) -> np.ndarray:
     """Estimate the linear transform to the template by mutual information.
 
-    ANTs' Similarity at 4 mm, then the optimum on the grid of ``spacing`` (:mod:`refine`).
+    ANTs' Similarity at 4 mm, then the optimum on a lattice of ``spacing`` (:mod:`refine`).
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def estimate(brain: np.ndarray, affine: np.ndarray, spacing: float, parameters: 
     affine : numpy.ndarray
         4 x 4, voxel to scan world.
     spacing : float
-        Grid of the template in mm on which to estimate.
+        Of the points of the template at which images are compared, mm.
     parameters : {7, 9}
         Rotation and shift, with one scale or with one scale along each axis of the template.
 
@@ -43,19 +43,21 @@ def estimate(brain: np.ndarray, affine: np.ndarray, spacing: float, parameters: 
     """
     if parameters not in (7, 9):
         raise StudyError(f"grid: parameters: found {parameters}, expected 7 or 9.")
+    if not (brain > 0).any():
+        raise RuntimeError("no voxel of the brain is above zero")
     with Workspace() as prefix:
-        images = (to_ants(*fixed_brain(BASIN_MM, 12.0)), to_ants(*coarsen(brain, affine, BASIN_MM)))
+        images = (to_ants(*fixed_brain(BASIN_MM)), to_ants(*coarsen(brain, affine, BASIN_MM)))
         found = ants.registration(*images, "Similarity", outprefix=prefix)
         start = matrix_of(found["fwdtransforms"][0])
-    # a brain on the template's own spacing would make the metric's interpolation prefer some shifts to others
-    moving = coarsen(brain, affine, max(1.0, spacing / 2))
-    return refine(fixed_brain(spacing, 4.0), moving, start, parameters)
+    # no finer than half the lattice: what lies between its points must not matter
+    resolution = max(1.0, spacing / 2)
+    return refine(*coarsen(brain, affine, resolution), start, spacing, resolution, parameters)
 
 
-def fixed_brain(spacing: float, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the template brain on a grid, cut to ``margin`` mm around it, and its affine."""
+def fixed_brain(spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give the template brain on a grid, cut to three voxels around it, and its affine."""
     t1, mask, _ = template(spacing)
-    return crop_to(t1, Grid(spacing).affine, mask, pad=max(1, round(margin / spacing)))
+    return crop_to(t1, Grid(spacing).affine, mask, pad=3)
 
 
 def coarsen(brain: np.ndarray, affine: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
