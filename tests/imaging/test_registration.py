@@ -191,22 +191,6 @@ def test_a_brain_outside_the_grid_does_not_overlap():
     assert 0 < registration.overlap(registration.apply(t1, Grid(4.0).affine, away, Grid(4.0)), 4.0) < 0.7
 
 
-def test_the_picture_shows_three_slices_with_the_outline():
-    t1, _, _ = template(4.0)
-    picture = registration.picture(t1, 4.0, height=80)
-    assert picture.mode == "RGB"
-    assert picture.height == 80
-    pixels = np.asarray(picture)
-    outline = (pixels == (230, 159, 0)).all(axis=-1)
-    thirds = np.array_split(outline, 3, axis=1)
-    assert all(part.sum() > 50 for part in thirds)
-    grey = pixels[~outline]
-    assert (grey[:, 0] == grey[:, 2]).all()
-    assert grey.max() > 200
-    empty = registration.picture(np.zeros_like(t1), 4.0, height=80)
-    assert empty.size == picture.size
-
-
 def test_affine_of_a_scan_stored_the_other_way_gives_the_same_estimate():
     pose = draw_pose(np.random.default_rng(6), 0.97)
     brain, affine = moved_template(pose)

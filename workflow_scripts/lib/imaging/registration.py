@@ -1,8 +1,7 @@
-"""Linear registration to the template, its check and its picture."""
+"""Linear registration to the template, and its check."""
 
 import nibabel as nib
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from workflow_scripts.lib.imaging.ants_tools import Workspace, ants, matrix_of, to_ants
@@ -115,32 +114,3 @@ def distance(transform: np.ndarray, other: np.ndarray, spacing: float = 8.0) -> 
     points = nib.affines.apply_affine(Grid(spacing).affine, np.argwhere(mask))
     difference = nib.affines.apply_affine(transform, points) - nib.affines.apply_affine(other, points)
     return np.linalg.norm(difference, axis=1)
-
-
-def picture(volume: np.ndarray, spacing: float, height: int = 160) -> Image.Image:
-    """Draw three slices of a registered brain with the template's outline.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB: sagittal, coronal and axial slice side by side.
-    """
-    _, mask, _ = template(spacing)
-    level = np.quantile(volume[mask], 0.98) if mask.any() else 1.0
-    # slices through hippocampus and ventricles, in MNI mm
-    places = [
-        round((mm - start) / spacing) for mm, start in zip((-24, -18, 4), Grid(spacing).affine[:3, 3], strict=True)
-    ]
-    tiles = []
-    for axis, place in enumerate(places):
-        grey = np.clip(np.take(volume, place, axis) / max(level, 1e-6), 0, 1).T[::-1]
-        outline = np.take(mask, place, axis).T[::-1]
-        factor = height / grey.shape[0]
-        size = (round(grey.shape[1] * factor), height)
-        tile = np.asarray(Image.fromarray((grey * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC))
-        edge = np.asarray(Image.fromarray(outline.astype(np.uint8) * 255).resize(size, Image.Resampling.BICUBIC)) > 127
-        edge ^= ndimage.binary_erosion(edge)
-        colour = np.stack([tile] * 3, axis=-1)
-        colour[edge] = (230, 159, 0)
-        tiles.append(colour)
-    return Image.fromarray(np.concatenate(tiles, axis=1))
