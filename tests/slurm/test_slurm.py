@@ -55,8 +55,12 @@ def study(cluster, tmp_path):
         "cohort/scans.tsv": ("scans", scans.assign(**about)),
         "cohort/roles.tsv": ("roles", scans[["participant_id"]].assign(role="pretrain")),
         "qc/included.tsv": ("included", scans),
+        "qc/with_volume.tsv": ("included", scans),
         "features/harmonised.tsv": ("features", features),
-        "features/assignment.tsv": ("assignment", pd.DataFrame({"feature": columns, "patch": PATCHES[0]})),
+        "features/assignment.tsv": (
+            "assignment",
+            pd.DataFrame({"feature": columns, "unit": "mm3", "patch": PATCHES[0]}),
+        ),
     }
     for name, (schema, table) in written.items():
         (results / name).parent.mkdir(parents=True, exist_ok=True)

@@ -119,4 +119,4 @@ def test_decisions_by_hand_are_followed(done, run_snakemake, tmp_path):
     more.write_text(f"qc: {{overrides: {decisions}}}\n")
     run_snakemake(folder, "--configfile", config, more, "--until", "collect_qc")
     excluded = read(folder, "qc/excluded.tsv").set_index("scan_id")
-    assert excluded.loc["strip2_1"].tolist() == ["override", "ring in the frontal lobe"]
+    assert excluded.loc["strip2_1"].tolist() == ["override", "excluded by hand: ring in the frontal lobe"]
