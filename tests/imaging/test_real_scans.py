@@ -57,15 +57,13 @@ def stripped(name):
     return crop_to(data * mask, affine, mask, pad=2)
 
 
-# mm anywhere in the brain; three free scales leave the optimum flatter than one
 @pytest.mark.slow
-@pytest.mark.parametrize(("parameters", "largest_mm"), [(7, 0.3), (9, 0.4)])
 @pytest.mark.parametrize("name", BRAINS)
-def test_the_transform_at_two_millimetres_is_that_at_one(name, parameters, largest_mm):
+def test_the_transform_at_two_millimetres_is_that_at_one(name):
     brain, affine = stripped(name)
-    coarse, fine = (registration.estimate(brain, affine, spacing, parameters) for spacing in (2.0, 1.0))
+    coarse, fine = (registration.estimate(brain, affine, spacing) for spacing in (2.0, 1.0))
     assert not np.array_equal(coarse, fine)
-    assert registration.distance(coarse, fine).max() < largest_mm
+    assert registration.distance(coarse, fine).max() < 0.3  # mm, anywhere in the brain
 
 
 @pytest.mark.parametrize("name", SCANS)
