@@ -83,6 +83,8 @@ localrules:
     features,
     pretrain,
     probe,
+    ablations,
+    bundles,
     brainage,
     genetics,
     figures,
@@ -135,6 +137,19 @@ rule probe:
     """Scores of every representation on every task, and their comparison."""
     input:
         stage_outputs("probe"),
+
+
+rule ablations:
+    """Scores of the ablations that config names, and their figure."""
+    input:
+        "results/probe/compare_ablations/comparisons.tsv",
+        "results/figures/ablations_bars.png",
+
+
+rule bundles:
+    """Trained networks as MONAI bundles."""
+    input:
+        expand("results/pretrain/{method}/export_bundle", method=methods()),
 
 
 rule brainage:

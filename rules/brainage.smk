@@ -2,7 +2,7 @@ rule estimate_gaps:
     """Fit a normative model of age on each representation and compute everybody's brain-age gap."""
     input:
         representations=expand(
-            "results/embed/{representation}.tsv", representation=representations()
+            "results/embed/{representation}.tsv", representation=gap_representations()
         ),
         scans="results/cohort/scans.tsv",
         roles="results/cohort/roles.tsv",
@@ -14,7 +14,7 @@ rule estimate_gaps:
         buckets="results/brainage/buckets.tsv",
         models=expand(
             "results/brainage/models/{representation}.json",
-            representation=representations(),
+            representation=gap_representations(),
         ),
     log:
         "results/logs/estimate_gaps/estimate_gaps.log",
@@ -29,7 +29,7 @@ rule estimate_gaps:
     params:
         code=code_hash("brainage/estimate_gaps"),
         seed=config["seed"],
-        representations=representations(),
+        representations=gap_representations(),
         brainage=config["brainage"],
     script:
         "../workflow_scripts/brainage/estimate_gaps.py"

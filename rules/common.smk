@@ -11,6 +11,12 @@ from workflow_scripts.lib.study.config import (
     uses_phantom,
 )
 from workflow_scripts.lib.study.files import read_json
+from workflow_scripts.lib.study.methods import (
+    SOURCES,
+    is_table,
+    method_settings,
+    method_volume,
+)
 from workflow_scripts.lib.study.keep import file_state
 
 
@@ -59,13 +65,102 @@ def batch_scans(wildcards):
 
 
 def methods():
-    """List the self-supervised methods of the config."""
-    return list(config["pretrain"]["methods"])
+    """List the methods that the study trains and compares."""
+    return config["pretrain"]["use"]
+
+
+def trained():
+    """List the methods that something trains: those in use and those of the ablations."""
+    ablations = config["pretrain"]["ablations"]
+    return [
+        name
+        for name in config["pretrain"]["methods"]
+        if name in {*methods(), *ablations}
+    ]
+
+
+def patch_trained():
+    """List the methods that read the 18 patches, in use or not."""
+    return [name for name in trained() if volume_of(name) is None]
+
+
+def volume_trained():
+    """List the methods that read whole volumes, in use or not."""
+    return [name for name in trained() if volume_of(name)]
+
+
+def any_of(names):
+    """Write a wildcard's constraint to these names; one that nothing meets if there are none."""
+    return "|".join(names) or "(?!)"
+
+
+def method_weights(wildcards):
+    """List what holds the trained networks of a method: the folders of its patches' chunks, or a file."""
+    folder = f"results/pretrain/{wildcards.method}"
+    if volume_of(wildcards.method):
+        return [f"{folder}/pretrain_volume/weights.safetensors"]
+    chunks = expand(f"{folder}/pretrain_patches/{{chunk}}", chunk=pretrain_chunks())
+    return [*chunks, f"{folder}/pretrain_image/weights.safetensors"]
+
+
+def encoder_state(name):
+    """Give what says whether the file of a user's encoder has changed."""
+    entry = config["representations"][name]
+    return [
+        file_state(entry[key])
+        for key in SOURCES
+        if key != "entry_point" and entry.get(key)
+    ]
+
+
+def patch_methods():
+    """List the methods in use that read the 18 patches."""
+    return [name for name in methods() if volume_of(name) is None]
+
+
+def volume_methods():
+    """List the methods in use that read whole volumes."""
+    return [name for name in methods() if volume_of(name)]
+
+
+def multitask_methods():
+    """List the methods in use that learn labels."""
+    entries = config["pretrain"]["methods"]
+    return [name for name in methods() if entries[name]["objective"] == "multitask"]
+
+
+def volume_of(method):
+    """Name the volume that a method reads, or none if it reads patches."""
+    return method_volume(config["pretrain"]["methods"][method])
+
+
+def own_encoders():
+    """List the encoders that are the user's, not tables."""
+    entries = config["representations"]
+    return [name for name, entry in entries.items() if not is_table(entry)]
+
+
+def own_tables():
+    """List the tables of embeddings that are the user's."""
+    return [name for name in config["representations"] if name not in own_encoders()]
+
+
+def volume_names():
+    """List the whole volumes that something reads, beside the patches."""
+    names = [volume_of(name) for name in trained() if volume_of(name)]
+    names += [config["representations"][name]["volume"] for name in own_encoders()]
+    return sorted(set(names))
 
 
 def representations():
-    """List what is compared: regional features, the methods, and the user's own tables."""
+    """List what is compared: regional features, the methods, and the user's own."""
     return ["features", *methods(), *config["representations"]]
+
+
+def gap_representations():
+    """List the representations whose brain age gaps go on to genetics."""
+    named = config["brainage"]["representations"]
+    return [name for name in representations() if named is None or name in named]
 
 
 def pick(section, *keys):
@@ -79,14 +174,16 @@ def pretrain_chunks():
     return [f"{number:02d}" for number in range(jobs)]
 
 
-def pretrain_settings(*parts):
-    """Give a function of the wildcards: what a training depends on, so that nothing else reruns it."""
-    section = config["pretrain"]
-    shared = ("temperature", "representation", "precision", "resident_gb", *parts)
-    return lambda wildcards: {
-        "method": section["methods"][wildcards.method],
-        **{key: section[key] for key in shared},
-    }
+def pretrain_settings(level):
+    """Give a function of the wildcards: what a training at this level depends on, so that nothing else reruns it."""
+    return lambda wildcards: method_settings(
+        config["pretrain"], wildcards.method, level
+    )
+
+
+def pretrain_resource(key):
+    """Give a resource of the training jobs."""
+    return config["pretrain"]["resources"][key]
 
 
 def participants_table(wildcards):
@@ -183,7 +280,10 @@ FIGURES = [
     "manhattan",
     "permutation_sensitivity",
 ]
-FIGURES += ["registrations", "training_curves"]
+FIGURES += ["registrations"]
+FIGURES += ["variance_explained"] if methods() else []
+FIGURES += ["region_importance"] if patch_methods() else []
+FIGURES += ["training_curves"] if methods() else []
 FIGURES += ["planted_truth"] if uses_phantom(config) else []
 
 
@@ -205,8 +305,14 @@ def stage_outputs(stage):
             "results/features/harmonised.tsv",
             "results/features/assignment.tsv",
         ],
-        "pretrain": expand("results/embed/{name}.tsv", name=representations()),
-        "probe": ["results/probe/compare_probes/comparisons.tsv"],
+        "pretrain": expand("results/embed/{name}.tsv", name=representations())
+        + expand(
+            "results/pretrain/{name}/predict_targets/metrics.tsv",
+            name=multitask_methods(),
+        ),
+        "probe": ["results/probe/compare_probes/comparisons.tsv"]
+        + (["results/probe/explain_features/explained.tsv"] if methods() else [])
+        + expand("results/probe/rank_regions/{name}.tsv", name=patch_methods()),
         "brainage": ["results/brainage/gaps.tsv", "results/brainage/metrics.tsv"],
         "genetics": [
             "results/genetics/gwas/summary.tsv",
@@ -220,5 +326,5 @@ def stage_outputs(stage):
 wildcard_constraints:
     batch=r"\d+",
     chunk=r"\d+",
-    method="|".join(methods()),
-    representation="|".join(representations()),
+    method=any_of(trained()),
+    representation=any_of(dict.fromkeys(representations() + trained())),

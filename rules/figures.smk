@@ -65,7 +65,7 @@ rule planted_truth:
         runtime=10,
     params:
         code=code_hash("figures/planted_truth"),
-        representations=representations(),
+        representations=gap_representations(),
     script:
         "../workflow_scripts/figures/planted_truth.py"
 
@@ -75,11 +75,16 @@ rule training_curves:
     input:
         patches=expand(
             "results/pretrain/{method}/pretrain_patches/{chunk}",
-            method=methods(),
+            method=patch_methods(),
             chunk=pretrain_chunks(),
         ),
         images=expand(
-            "results/pretrain/{method}/pretrain_image/training.tsv", method=methods()
+            "results/pretrain/{method}/pretrain_image/training.tsv",
+            method=patch_methods(),
+        ),
+        volumes=expand(
+            "results/pretrain/{method}/pretrain_volume/training.tsv",
+            method=volume_methods(),
         ),
     output:
         png=report(
@@ -102,7 +107,8 @@ rule training_curves:
         runtime=10,
     params:
         code=code_hash("figures/training_curves"),
-        methods=methods(),
+        patch_methods=patch_methods(),
+        volume_methods=volume_methods(),
     script:
         "../workflow_scripts/figures/training_curves.py"
 
@@ -138,6 +144,37 @@ rule biomarker_bars:
         "../workflow_scripts/figures/biomarker_bars.py"
 
 
+rule ablations_bars:
+    """Show what is left of a method's scores without its parts."""
+    input:
+        summary="results/probe/compare_ablations/summary.tsv",
+    output:
+        png=report(
+            "results/figures/ablations_bars.png",
+            caption="../workflow_scripts/figures/captions/ablations_bars.rst",
+            category="Probes",
+            labels={"shows": "ablations"},
+        ),
+        pdf="results/figures/ablations_bars.pdf",
+        csv="results/figures/ablations_bars.csv",
+    log:
+        "results/logs/ablations_bars/ablations_bars.log",
+    benchmark:
+        "results/benchmarks/ablations_bars/ablations_bars.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("figures/ablations_bars"),
+        tasks=config["tasks"],
+        probe=pick("probe", "level", "continuous_metric"),
+    script:
+        "../workflow_scripts/figures/ablations_bars.py"
+
+
 rule permutation_sensitivity:
     """Show how p-values depend on the number of resamples in the published and in the corrected test."""
     input:
@@ -166,6 +203,68 @@ rule permutation_sensitivity:
         tasks=config["tasks"],
     script:
         "../workflow_scripts/figures/permutation_sensitivity.py"
+
+
+rule variance_explained:
+    """Show how much of the regional features each representation explains, and the other way round."""
+    input:
+        explained="results/probe/explain_features/explained.tsv",
+    output:
+        png=report(
+            "results/figures/variance_explained.png",
+            caption="../workflow_scripts/figures/captions/variance_explained.rst",
+            category="Interpretation",
+            labels={"shows": "variance explained"},
+        ),
+        pdf="results/figures/variance_explained.pdf",
+        csv="results/figures/variance_explained.csv",
+    log:
+        "results/logs/variance_explained/variance_explained.log",
+    benchmark:
+        "results/benchmarks/variance_explained/variance_explained.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("figures/variance_explained"),
+        level=config["interpret"]["level"],
+    script:
+        "../workflow_scripts/figures/variance_explained.py"
+
+
+rule region_importance:
+    """Show which locations carry the predictions of each method that reads patches."""
+    input:
+        ranked=expand("results/probe/rank_regions/{method}.tsv", method=patch_methods()),
+    output:
+        png=report(
+            "results/figures/region_importance.png",
+            caption="../workflow_scripts/figures/captions/region_importance.rst",
+            category="Interpretation",
+            labels={"shows": "locations"},
+        ),
+        pdf="results/figures/region_importance.pdf",
+        csv="results/figures/region_importance.csv",
+    log:
+        "results/logs/region_importance/region_importance.log",
+    benchmark:
+        "results/benchmarks/region_importance/region_importance.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("figures/region_importance"),
+        methods=patch_methods(),
+        tasks=config["tasks"],
+        level=config["interpret"]["level"],
+    script:
+        "../workflow_scripts/figures/region_importance.py"
 
 
 rule brainage_scatter:

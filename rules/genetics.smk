@@ -66,7 +66,7 @@ rule gwas:
     output:
         results=expand(
             "results/genetics/gwas/{representation}.tsv.gz",
-            representation=representations(),
+            representation=gap_representations(),
         ),
         summary="results/genetics/gwas/summary.tsv",
         points="results/genetics/gwas/points.tsv.gz",
@@ -88,7 +88,7 @@ rule gwas:
         phenotype=config["genetics"]["phenotype"],
         people=config["genetics"]["people"],
         gwas=config["genetics"]["gwas"],
-        representations=representations(),
+        representations=gap_representations(),
     script:
         "../workflow_scripts/genetics/gwas.py"
 
@@ -100,7 +100,7 @@ rule munge_sumstats:
     output:
         munged=expand(
             "results/genetics/munge_sumstats/{representation}.sumstats.gz",
-            representation=representations(),
+            representation=gap_representations(),
         ),
         dropped="results/genetics/munge_sumstats/dropped.tsv",
     log:
@@ -116,6 +116,6 @@ rule munge_sumstats:
     params:
         code=code_hash("genetics/munge_sumstats"),
         munge=config["genetics"]["munge"],
-        representations=representations(),
+        representations=gap_representations(),
     script:
         "../workflow_scripts/genetics/munge_sumstats.py"

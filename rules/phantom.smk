@@ -78,6 +78,7 @@ rule simulate_participants:
         seed=config["seed"],
         phantom=pick("phantom", "heads", "faults", "real_scans"),
         scans_per_job=config["cohort"]["scans_per_job"],
+        label_columns=config["cohort"]["label_columns"],
     script:
         "../workflow_scripts/phantom/simulate_participants.py"
 

@@ -1,5 +1,6 @@
-# Self-supervised training at two levels, and representations. A job that is killed resumes from
-# results/pretrain/{method}/checkpoints, which no rule declares, so that Snakemake never deletes it.
+# Training at two levels or on whole volumes, and representations. A job that is killed resumes from
+# results/pretrain/{method}/checkpoints, which no rule declares, so that Snakemake never deletes it. The folder tensorboard
+# beside it holds the curves of running jobs: tensorboard --logdir results/pretrain
 
 
 rule pretrain_patches:
@@ -17,19 +18,22 @@ rule pretrain_patches:
         "results/logs/pretrain_patches/{method}_{chunk}.log",
     benchmark:
         "results/benchmarks/pretrain_patches/{method}_{chunk}.tsv"
+    wildcard_constraints:
+        method=any_of(patch_trained()),
     conda:
         "../envs/study.yaml"
-    threads: config["pretrain"]["resources"]["threads"]
+    threads: pretrain_resource("threads")
     resources:
-        mem_mb=config["pretrain"]["resources"]["mem_mb"],
-        runtime=config["pretrain"]["resources"]["runtime"],
-        gpu=config["pretrain"]["resources"]["gpu"],
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
     params:
         code=code_hash("pretrain/pretrain_patches"),
         seed=config["seed"],
-        pretrain=pretrain_settings("patch", "augmentation"),
+        pretrain=pretrain_settings("patch"),
         patches_per_job=config["pretrain"]["patches_per_job"],
         checkpoints="results/pretrain/{method}/checkpoints",
+        curves="results/pretrain/{method}/tensorboard",
     script:
         "../workflow_scripts/pretrain/pretrain_patches.py"
 
@@ -49,11 +53,11 @@ rule encode_patches:
         "results/benchmarks/encode_patches/{method}_{chunk}.tsv"
     conda:
         "../envs/study.yaml"
-    threads: config["pretrain"]["resources"]["threads"]
+    threads: pretrain_resource("threads")
     resources:
-        mem_mb=config["pretrain"]["resources"]["mem_mb"],
-        runtime=config["pretrain"]["resources"]["runtime"],
-        gpu=config["pretrain"]["resources"]["gpu"],
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
     params:
         code=code_hash("pretrain/encode_patches"),
         representation=config["pretrain"]["representation"],
@@ -88,18 +92,90 @@ rule pretrain_image:
         "results/benchmarks/pretrain_image/{method}.tsv"
     conda:
         "../envs/study.yaml"
-    threads: config["pretrain"]["resources"]["threads"]
+    threads: pretrain_resource("threads")
     resources:
-        mem_mb=config["pretrain"]["resources"]["mem_mb"],
-        runtime=config["pretrain"]["resources"]["runtime"],
-        gpu=config["pretrain"]["resources"]["gpu"],
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
     params:
         code=code_hash("pretrain/pretrain_image"),
         seed=config["seed"],
         pretrain=pretrain_settings("image"),
         checkpoints="results/pretrain/{method}/checkpoints",
+        curves="results/pretrain/{method}/tensorboard",
     script:
         "../workflow_scripts/pretrain/pretrain_image.py"
+
+
+rule pretrain_volume:
+    """Train a network that reads whole volumes: Models Genesis, LSSL, the SFCN on labels, or two views of the image."""
+    input:
+        shards=expand("results/patches/extract_volumes/{batch}", batch=batches()),
+        scans="results/cohort/scans.tsv",
+        roles="results/cohort/roles.tsv",
+        included="results/qc/with_volume.tsv",
+        features="results/features/harmonised.tsv",
+        assignment="results/features/assignment.tsv",
+    output:
+        weights="results/pretrain/{method}/pretrain_volume/weights.safetensors",
+        card="results/pretrain/{method}/pretrain_volume/weights.json",
+        training="results/pretrain/{method}/pretrain_volume/training.tsv",
+        sets="results/pretrain/{method}/pretrain_volume/sets.tsv",
+    log:
+        "results/logs/pretrain_volume/{method}.log",
+    benchmark:
+        "results/benchmarks/pretrain_volume/{method}.tsv"
+    wildcard_constraints:
+        method=any_of(volume_trained()),
+    conda:
+        "../envs/study.yaml"
+    threads: pretrain_resource("threads")
+    resources:
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
+    params:
+        code=code_hash("pretrain/pretrain_volume"),
+        seed=config["seed"],
+        pretrain=pretrain_settings("volume"),
+        volume=lambda wildcards: volume_of(wildcards.method),
+        validation_share=config["pretrain"]["validation_share"],
+        checkpoints="results/pretrain/{method}/checkpoints",
+        curves="results/pretrain/{method}/tensorboard",
+    script:
+        "../workflow_scripts/pretrain/pretrain_volume.py"
+
+
+rule predict_targets:
+    """Predict the labels that a network was trained on, for every scan, and score them by set and cohort."""
+    input:
+        weights="results/pretrain/{method}/pretrain_volume/weights.safetensors",
+        card="results/pretrain/{method}/pretrain_volume/weights.json",
+        sets="results/pretrain/{method}/pretrain_volume/sets.tsv",
+        shards=expand("results/patches/extract_volumes/{batch}", batch=batches()),
+        scans="results/cohort/scans.tsv",
+        included="results/qc/with_volume.tsv",
+    output:
+        predictions="results/pretrain/{method}/predict_targets/predictions.tsv",
+        metrics="results/pretrain/{method}/predict_targets/metrics.tsv",
+    log:
+        "results/logs/predict_targets/{method}.log",
+    benchmark:
+        "results/benchmarks/predict_targets/{method}.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: pretrain_resource("threads")
+    resources:
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
+    params:
+        code=code_hash("pretrain/predict_targets"),
+        targets=lambda wildcards: config["pretrain"]["methods"][wildcards.method][
+            "targets"
+        ],
+    script:
+        "../workflow_scripts/pretrain/predict_targets.py"
 
 
 rule embed:
@@ -123,7 +199,7 @@ rule embed:
     benchmark:
         "results/benchmarks/embed/{method}.tsv"
     wildcard_constraints:
-        method="|".join(methods()),
+        method=any_of(patch_trained()),
     conda:
         "../envs/study.yaml"
     threads: 1
@@ -135,6 +211,88 @@ rule embed:
         representation=config["pretrain"]["representation"],
     script:
         "../workflow_scripts/pretrain/embed.py"
+
+
+rule embed_volume:
+    """Give each usable scan its representation: its volume through a trained network."""
+    input:
+        weights="results/pretrain/{method}/pretrain_volume/weights.safetensors",
+        card="results/pretrain/{method}/pretrain_volume/weights.json",
+        shards=expand("results/patches/extract_volumes/{batch}", batch=batches()),
+        included="results/qc/with_volume.tsv",
+    output:
+        representation="results/embed/{method}.tsv",
+    log:
+        "results/logs/embed_volume/{method}.log",
+    benchmark:
+        "results/benchmarks/embed_volume/{method}.tsv"
+    wildcard_constraints:
+        method=any_of(volume_trained()),
+    conda:
+        "../envs/study.yaml"
+    threads: pretrain_resource("threads")
+    resources:
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
+    params:
+        code=code_hash("pretrain/embed_volume"),
+    script:
+        "../workflow_scripts/pretrain/embed_volume.py"
+
+
+rule embed_encoder:
+    """Give each usable scan its representation: its volume through an encoder of the user's."""
+    input:
+        shards=expand("results/patches/extract_volumes/{batch}", batch=batches()),
+        included="results/qc/with_volume.tsv",
+        roles="results/cohort/roles.tsv",
+    output:
+        representation="results/embed/{encoder}.tsv",
+    log:
+        "results/logs/embed_encoder/{encoder}.log",
+    benchmark:
+        "results/benchmarks/embed_encoder/{encoder}.tsv"
+    wildcard_constraints:
+        encoder=any_of(own_encoders()),
+    conda:
+        "../envs/study.yaml"
+    threads: pretrain_resource("threads")
+    resources:
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
+    params:
+        code=code_hash("pretrain/embed_encoder"),
+        entry=lambda wildcards: config["representations"][wildcards.encoder],
+        state=lambda wildcards: encoder_state(wildcards.encoder),
+    script:
+        "../workflow_scripts/pretrain/embed_encoder.py"
+
+
+rule embed_table:
+    """Give each usable scan the representation that a table of the user's holds."""
+    input:
+        table=lambda wildcards: config["representations"][wildcards.table],
+        included="results/qc/included.tsv",
+    output:
+        representation="results/embed/{table}.tsv",
+    log:
+        "results/logs/embed_table/{table}.log",
+    benchmark:
+        "results/benchmarks/embed_table/{table}.tsv"
+    wildcard_constraints:
+        table=any_of(own_tables()),
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("pretrain/embed_table"),
+    script:
+        "../workflow_scripts/pretrain/embed_table.py"
 
 
 rule embed_features:
@@ -158,3 +316,25 @@ rule embed_features:
         code=code_hash("pretrain/embed_features"),
     script:
         "../workflow_scripts/pretrain/embed_features.py"
+
+
+rule export_bundle:
+    """Write the trained networks of a method as a MONAI bundle, to be used or shared without this workflow."""
+    input:
+        weights=method_weights,
+    output:
+        bundle=directory("results/pretrain/{method}/export_bundle"),
+    log:
+        "results/logs/export_bundle/{method}.log",
+    benchmark:
+        "results/benchmarks/export_bundle/{method}.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=code_hash("pretrain/export_bundle"),
+    script:
+        "../workflow_scripts/pretrain/export_bundle.py"

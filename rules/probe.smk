@@ -33,6 +33,38 @@ rule probe_representation:
         "../workflow_scripts/probe/probe_representation.py"
 
 
+rule compare_ablations:
+    """Compare what the config names as ablations, on each task."""
+    input:
+        scores=expand(
+            "results/probe/probe_representation/{representation}.parquet",
+            representation=config["pretrain"]["ablations"],
+        ),
+        tasks="results/cohort/tasks.tsv",
+    output:
+        summary="results/probe/compare_ablations/summary.tsv",
+        comparisons="results/probe/compare_ablations/comparisons.tsv",
+    log:
+        "results/logs/compare_ablations/compare_ablations.log",
+    benchmark:
+        "results/benchmarks/compare_ablations/compare_ablations.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("probe/compare_ablations"),
+        seed=config["seed"],
+        representations=config["pretrain"]["ablations"],
+        probe=pick(
+            "probe", "permutation", "n_permutations", "level", "continuous_metric"
+        ),
+    script:
+        "../workflow_scripts/probe/compare_ablations.py"
+
+
 rule compare_probes:
     """Compare the representations on each task: as published, and with a test that holds for the population."""
     input:
@@ -65,3 +97,73 @@ rule compare_probes:
         ),
     script:
         "../workflow_scripts/probe/compare_probes.py"
+
+
+rule explain_features:
+    """Ask how much of the regional features a linear map of each representation explains, and the other way round."""
+    input:
+        representations=expand(
+            "results/embed/{representation}.tsv",
+            representation=[*methods(), *config["representations"]],
+        ),
+        features="results/embed/features.tsv",
+        roles="results/cohort/roles.tsv",
+    output:
+        explained="results/probe/explain_features/explained.tsv",
+    log:
+        "results/logs/explain_features/explain_features.log",
+    benchmark:
+        "results/benchmarks/explain_features/explain_features.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("probe/explain_features"),
+        seed=config["seed"],
+        names=[*methods(), *config["representations"]],
+        interpret=pick("interpret", "alpha", "folds", "n_bootstrap", "level"),
+    script:
+        "../workflow_scripts/probe/explain_features.py"
+
+
+rule rank_regions:
+    """Ask which locations carry a method's predictions: what scores lose without each, and what attention says."""
+    input:
+        weights="results/pretrain/{method}/pretrain_image/weights.safetensors",
+        card="results/pretrain/{method}/pretrain_image/weights.json",
+        tokens=expand(
+            "results/pretrain/{{method}}/encode_patches/{chunk}.safetensors",
+            chunk=pretrain_chunks(),
+        ),
+        token_scans=expand(
+            "results/pretrain/{{method}}/encode_patches/{chunk}.tsv",
+            chunk=pretrain_chunks(),
+        ),
+        scores="results/probe/probe_representation/{method}.parquet",
+        tasks="results/cohort/tasks.tsv",
+        included="results/qc/with_volume.tsv",
+    output:
+        ranked="results/probe/rank_regions/{method}.tsv",
+    log:
+        "results/logs/rank_regions/{method}.log",
+    benchmark:
+        "results/benchmarks/rank_regions/{method}.tsv"
+    wildcard_constraints:
+        method=any_of(patch_methods()),
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("probe/rank_regions"),
+        representation=config["pretrain"]["representation"],
+        probe=pick("probe", "n_test", "test_fraction", "stratify", "c", "alpha"),
+        continuous_metric=config["probe"]["continuous_metric"],
+        interpret=pick("interpret", "tasks", "n_resamples", "reading", "level"),
+    script:
+        "../workflow_scripts/probe/rank_regions.py"

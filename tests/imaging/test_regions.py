@@ -10,7 +10,16 @@ from workflow_scripts.lib.imaging import packaged
 from workflow_scripts.lib.imaging.atlas import feature_name, feature_structures, spread_labels, template, tissue_of
 from workflow_scripts.lib.imaging.grid import Grid, resample
 from workflow_scripts.lib.imaging.names import PATCHES
-from workflow_scripts.lib.imaging.regions import BOXES, CORTEX, MIDLINE, SUBCORTEX, assign_features, patch_slices
+from workflow_scripts.lib.imaging.regions import (
+    BOXES,
+    CORTEX,
+    MIDLINE,
+    SUBCORTEX,
+    VOLUMES,
+    assign_features,
+    patch_slices,
+    volume_slices,
+)
 from workflow_scripts.lib.study.errors import StudyError
 
 # boxes derived from the extents of the atlas's labels, independently of this code
@@ -35,10 +44,36 @@ def test_boxes_stay_whole_inside_the_grid_and_equal_on_both_sides(spacing):
         assert box[1:] == mirrored[1:]
 
 
+@pytest.mark.parametrize("slices", [patch_slices, volume_slices])
 @pytest.mark.parametrize("spacing", [3, 5, 16])
-def test_a_spacing_that_does_not_divide_8_is_refused(spacing):
+def test_a_spacing_that_does_not_divide_8_is_refused(spacing, slices):
     with pytest.raises(StudyError, match=f"spacing_mm {spacing} does not divide 8 mm; choose 1, 2, 4 or 8"):
-        patch_slices(spacing)
+        slices(spacing)
+
+
+def test_whole_is_the_centre_of_the_fsl_template_as_sfcn_is_given_it():
+    # 182 x 218 x 182 voxels of 1 mm, first voxel centre at (-91, -126, -72) in RAS order; half of the surplus each side
+    origin, shape, size = np.array([-91, -126, -72]), np.array([182, 218, 182]), np.array([160, 192, 160])
+    assert VOLUMES["whole"] == (tuple(size), tuple(origin + (shape - size) // 2))
+
+
+@pytest.mark.parametrize("spacing", [1, 2, 4, 8])
+def test_whole_volumes_keep_their_size_inside_the_grid(spacing):
+    for name, box in volume_slices(spacing).items():
+        assert [part.stop - part.start for part in box] == [edge / spacing for edge in VOLUMES[name][0]]
+        assert all(part.start >= 0 and part.stop <= n for part, n in zip(box, Grid(spacing).shape, strict=True))
+
+
+@pytest.mark.parametrize("spacing", [2.0, 4.0, 8.0])
+def test_whole_volumes_hold_the_brain(spacing):
+    _, brain, labels = template(spacing)
+    outside = {name: brain.copy() for name in VOLUMES}
+    for name, box in volume_slices(spacing).items():
+        outside[name][box] = False
+    assert not outside["cube"].any()
+    # the published crop cuts the tips of the cerebellum (8 and 47) and the brain stem (16) and nothing else
+    assert outside["whole"].sum() < 0.004 * brain.sum()
+    assert set(np.unique(labels[outside["whole"]])) <= {8, 16, 47}
 
 
 def structures_of(patch):

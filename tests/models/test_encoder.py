@@ -81,3 +81,10 @@ def test_gradient_reaches_every_parameter():
     encoder(torch.rand(4, 1, 33, 12, 10)).square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in encoder.parameters())
     assert encoder.convolutions[0].weight.grad.abs().sum() > 0
+
+
+def test_its_vector_is_the_representation():
+    encoder = PatchEncoder(7).eval()
+    patches = torch.rand(2, 1, 24, 30, 26)
+    with torch.no_grad():
+        assert torch.equal(encoder.features(patches), encoder(patches))

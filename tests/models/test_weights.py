@@ -6,7 +6,10 @@ import torch
 
 from workflow_scripts.lib.models import weights
 from workflow_scripts.lib.models.aggregator import Aggregator
+from workflow_scripts.lib.models.autoencoder import Autoencoder
 from workflow_scripts.lib.models.encoder import PatchEncoder
+from workflow_scripts.lib.models.sfcn import SFCN
+from workflow_scripts.lib.models.unet import UNet
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
 
 
@@ -125,3 +128,35 @@ def test_participants_that_trained_may_not_be_evaluated(saved):
     weights.refuse_seen(card, ["sub-3", "sub-4"], "one")
     with pytest.raises(LeakageError, match=r"1 participants .* 'sub-2'"):
         weights.refuse_seen(card, ["sub-3", "sub-2"], "one")
+
+
+NETWORKS = {
+    "PatchEncoder": lambda: PatchEncoder(6),
+    "Aggregator": lambda: Aggregator(4, 6),
+    "SFCN": lambda: SFCN(2, (2, 3, 4, 5, 5, 6), dropout=0.25, eps=1e-3),
+    "UNet": lambda: UNet(1),
+    "Autoencoder": lambda: Autoencoder((16, 17, 18), 3),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_comes_back_from_its_file_alone(tmp_path, name):
+    network = NETWORKS[name]()
+    weights.save_weights(network, tmp_path / "one.safetensors", make_card())
+    again, card = weights.load_any(tmp_path / "one.safetensors")
+    assert type(again) is type(network) and not again.training
+    assert card["architecture"] == network.architecture == again.architecture
+    assert all(torch.equal(again.state_dict()[key], tensor) for key, tensor in network.state_dict().items())
+    weights.save_weights(again, tmp_path / "two.safetensors", make_card())
+    assert (tmp_path / "two.safetensors").read_bytes() == (tmp_path / "one.safetensors").read_bytes()
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+
+
+def test_a_card_of_an_unknown_network_is_refused(saved):
+    _, path = saved
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(card | {"architecture": {"name": "os.system"}}))
+    with pytest.raises(StudyError, match=r"'os\.system' is unknown"):
+        weights.load_any(path)
+    with pytest.raises(StudyError, match=r"\.safetensors only"):
+        weights.load_any(path.with_suffix(".pt"))

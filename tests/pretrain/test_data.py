@@ -1,72 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from tests.pretrain import small_study
-from workflow_scripts.lib.pretrain import data
+from workflow_scripts.lib.imaging.stats.lists import LISTS
+from workflow_scripts.lib.pretrain import data, source
 from workflow_scripts.lib.study.errors import StudyError
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def store(tmp_path):
-    return small_study.write_store(tmp_path)
-
-
-def expected(scan):
-    """Intensities of a scan of the small study, straight from how it is written."""
-    numbers = np.random.default_rng([0, scan]).integers(0, 255, small_study.SHAPE, dtype=np.uint8)
-    return numbers * np.float32(0.01 + 0.0001 * scan)
-
-
-@pytest.mark.parametrize("budget", [10**9, 0], ids=["resident", "streamed"])
-def test_rows_are_the_scans_that_were_asked_for(store, budget):
-    source = data.PatchSource(store, "one", ["s07_1", "s31_1", "s00_1", "s19_1"], CPU, budget)
-    assert (source._resident is None) == (budget == 0)
-    batch = source.batch(np.array([3, 0, 0, 1]))
-    assert batch.shape == (4, 1, *small_study.SHAPE)
-    assert batch.dtype == torch.float32
-    for found, scan in zip(batch[:, 0], (19, 7, 7, 31), strict=True):
-        np.testing.assert_allclose(found.numpy(), expected(scan), rtol=1e-5)
-
-
-def test_sharding_changes_nothing(tmp_path):
-    ids = small_study.scans()["scan_id"].tolist()
-    sources = [data.PatchSource(small_study.write_store(tmp_path / str(n), shards=n), "two", ids, CPU) for n in (1, 3)]
-    rows = np.arange(len(ids))
-    assert torch.equal(sources[0].batch(rows), sources[1].batch(rows))
-    assert sources[0].fingerprint() == sources[1].fingerprint()
-
-
-def test_fingerprint_sees_scans_and_patch(store):
-    prints = {
-        data.PatchSource(store, patch, ids, CPU).fingerprint()
-        for patch in ("one", "two")
-        for ids in (["s01_1", "s02_1"], ["s02_1", "s01_1"], ["s01_1"])
-    }
-    assert len(prints) == 6
-
-
-def test_intensity_statistics(store):
-    ids = small_study.scans()["scan_id"].tolist()
-    values = np.stack([expected(scan) for scan in range(len(ids))])
-    mean, std = data.PatchSource(store, "one", ids, CPU).intensity()
-    assert mean == pytest.approx(values.mean(), rel=1e-5)
-    assert std == pytest.approx(values.std(), rel=1e-5)
-
-
-@pytest.mark.parametrize("ids", [["s01_1", "nobody_1"], []])
-def test_missing_scans_are_named(store, ids):
-    with pytest.raises(StudyError, match=r"nobody_1|no scan"):
-        data.PatchSource(store, "one", ids, CPU)
-
-
-def test_shards_of_different_sizes_are_refused(store):
-    np.save(store[0] / "one.npy", np.zeros((20, 3, 3, 3), dtype=np.uint8))
-    with pytest.raises(StudyError, match="different sizes"):
-        data.PatchSource(store, "one", ["s01_1"], CPU)
 
 
 def test_training_scans_are_included_of_split_train_and_of_the_role():
@@ -109,3 +47,54 @@ def test_missing_values_become_the_mean(caplog):
     features = pd.DataFrame({"scan_id": list("abc"), "x": [1.0, np.nan, 3.0]})
     np.testing.assert_allclose(data.auxiliary_features(features, list("abc"), ["x"])[:, 0], [-1, 0, 1])
     assert "1 auxiliary values are missing" in caplog.text
+
+
+def test_the_source_is_found_here_too():
+    assert data.PatchSource is source.PatchSource
+
+
+@pytest.mark.parametrize(
+    ("features", "kind", "count"),
+    [
+        ("published", "all", 104),
+        ("published", "thickness", 68),
+        ("published", "volumes", 36),
+        ("published", "none", 0),
+        ("volumes", "volumes", 104),
+        ("volumes", "aseg", 36),
+        ("published", "aseg", 36),
+        ("dkt", "thickness", 62),
+        ("thickness", "thickness", 68),
+        ("meshnet", "volumes", 101),
+    ],
+)
+def test_kinds_of_auxiliary_features(features, kind, count):
+    columns = ["scan_id", "participant_id", "icv", *LISTS[features]]
+    chosen = data.select_auxiliary(pd.Index(columns), kind)
+    assert len(chosen) == count
+    assert chosen == [name for name in LISTS[features] if name in set(chosen)]  # the table's order
+    thick = {name.endswith("_thickness") for name in chosen}
+    assert thick <= {"thickness": {True}, "volumes": {False}}.get(kind, {True, False})
+
+
+def test_auxiliary_features_by_name_keep_the_order_of_the_table():
+    columns = ["scan_id", "icv", "lh_cuneus_thickness", "Left-Hippocampus", "CC_Central"]
+    assert data.select_auxiliary(columns, ["CC_Central", "lh_cuneus_thickness"]) == [
+        "lh_cuneus_thickness",
+        "CC_Central",
+    ]
+    assert data.select_auxiliary(columns, []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("volume", "found 'volume', expected one of all, volumes, thickness, aseg, none or a list"),
+        ("thickness", "none of the 2 features of the study is of the kind 'thickness'.*config: features"),
+        (["Left-Hippocampus", "Left-Amygdala"], "'Left-Amygdala' is not among the 2 features"),
+        (["icv"], "'icv' is not among"),
+    ],
+)
+def test_auxiliary_features_that_are_not_there_are_refused(kind, message):
+    with pytest.raises(StudyError, match=message):
+        data.select_auxiliary(["scan_id", "icv", "Left-Hippocampus", "lh_cuneus_volume"], kind)

@@ -8,9 +8,9 @@ from tests.pretrain import small_study
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.pretrain import levels, losses, runs
 from workflow_scripts.lib.pretrain import tokens as token_files
-from workflow_scripts.lib.pretrain.augment import Augmentation
 from workflow_scripts.lib.pretrain.data import PatchSource
 from workflow_scripts.lib.pretrain.loop import Schedule
+from workflow_scripts.lib.pretrain.settings import Method, Settings
 from workflow_scripts.lib.study.errors import StudyError
 
 CPU = torch.device("cpu")
@@ -19,6 +19,11 @@ IDS = small_study.scans()["scan_id"].tolist()
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def settings(objective, level="patch", **method):
+    schedule = Schedule(epochs=1, batch=20, learning_rate=0.01)
+    return Settings(1, objective, level, Method(objective, **method), schedule, representation=8)
 
 
 @pytest.fixture
@@ -37,9 +42,8 @@ def covered():
 
 
 def test_patch_step_is_the_loss_of_both_views_through_one_encoder(source):
-    method = levels.Method("rnce", temperature=0.3)
     auxiliary = small_study.auxiliary()
-    level = levels.PatchLevel(method, source, auxiliary, Augmentation(), 8)
+    level = levels.PatchLevel(settings("rnce", temperature=0.3), source, auxiliary)
     rows = np.arange(20, 40)
     loss, report = level.step(rows, generator())
     h = level.encoder(source.batch(rows))  # no augmentation: both views are the patches themselves
@@ -50,17 +54,31 @@ def test_patch_step_is_the_loss_of_both_views_through_one_encoder(source):
 
 
 @pytest.mark.parametrize("projector", [True, False])
-def test_simclr_step_needs_no_auxiliary_features(source, projector):
-    level = levels.PatchLevel(levels.Method("simclr", projector=projector), source, None, Augmentation(), 8)
+@pytest.mark.parametrize("objective", ["simclr", "barlow", "rnce"])
+def test_step_without_auxiliary_features(source, objective, projector):
+    """R-NCE without them is its contrastive term on the representation."""
+    level = levels.PatchLevel(settings(objective, projector=projector), source, None)
     loss, report = level.step(np.arange(10), generator())
-    assert set(report) == {"nce", "alignment", "uniformity"}
+    assert {"alignment", "uniformity"} < set(report)
     loss.backward()
     assert all(p.grad is not None for p in level.parameters())
+    if objective == "rnce":
+        other = levels.PatchLevel(settings("simclr", projector=projector), source, None)
+        other.load_state_dict(level.state_dict())
+        torch.testing.assert_close(loss, other.step(np.arange(10), generator())[0])
+
+
+def test_barlow_step_is_the_loss_of_both_views(source):
+    level = levels.PatchLevel(settings("barlow", redundancy=0.1), source, None)
+    loss, _ = level.step(np.arange(20), generator())
+    h = level.encoder(source.batch(np.arange(20)))
+    expected, _ = losses.barlow_twins(h, h, 0.1)
+    torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_image_step_uses_features_of_the_locations_of_each_view(tokens, covered, monkeypatch):
     auxiliary = np.random.default_rng(1).standard_normal((30, 12)).astype(np.float32)
-    level = levels.ImageLevel(levels.Method("rnce"), tokens, auxiliary, covered, CPU)
+    level = levels.ImageLevel(settings("rnce", "image"), tokens, auxiliary, covered, CPU)
     monkeypatch.setattr(levels, "split_locations", lambda *_: ([0, 4, 5], [1, 2, 3]))
     loss, _ = level.step(np.arange(29), generator())
     values, features = torch.from_numpy(tokens[:29]), torch.from_numpy(auxiliary[:29])
@@ -134,7 +152,7 @@ def read(files, listings, patches, ids):
 
 
 def test_representation_has_named_columns(tokens):
-    level = levels.ImageLevel(levels.Method("simclr"), tokens, None, None, CPU)
+    level = levels.ImageLevel(settings("simclr", "image"), tokens, None, None, CPU)
     table = token_files.embed(level.aggregator, tokens, CPU, "rnce")
     assert table.columns.tolist() == [f"rnce_0{number}" for number in range(8)]
     assert len(table) == 30
@@ -147,7 +165,7 @@ def test_representation_has_named_columns(tokens):
 )
 def test_unknown_methods_are_refused(wrong, message):
     with pytest.raises(StudyError, match=message):
-        levels.Method(**wrong)
+        Method(**wrong)
 
 
 def test_chunks_partition_the_locations():
@@ -180,16 +198,9 @@ def test_image_run_learns_to_match_halves_and_to_hold_features(tmp_path):
     person = rng.standard_normal((40, 3))
     tokens = np.einsum("nk,lkw->nlw", person, rng.standard_normal((6, 3, 8))).astype(np.float32)
     features = (person @ rng.standard_normal((3, 6))).astype(np.float32)
-    settings = runs.Settings(
-        seed=1,
-        name="rnce",
-        level="image",
-        method=levels.Method("rnce"),
-        schedule=Schedule(epochs=60, batch=40, learning_rate=0.003),
-        representation=8,
-    )
+    said = Settings(1, "rnce", "image", Method("rnce"), Schedule(60, 40, 0.003), representation=8)
     rows = runs.train_image(
-        settings,
+        said,
         tokens,
         small_study.scans(),
         features,

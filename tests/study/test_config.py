@@ -340,3 +340,9 @@ def test_guided_pretraining_needs_features_of_the_cortex(config):
     assert "pretrain.methods.rnce is guided by features of every location" in faults_of(config)
     config["stages"] = ["features"]
     check_config(config)
+
+
+def test_pretraining_may_be_guided_where_there_are_features(config):
+    config["features"]["list"] = "aseg"
+    config["pretrain"]["use"] = ["rnce_aseg", "simclr"]
+    check_config(config)

@@ -1,11 +1,13 @@
 """Run the real workflow in folders of their own; the small study is run once a session."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +36,21 @@ def small():
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory, small):
-    """The small study, run from scan to report; the folder that holds its ``results``."""
-    folder = tmp_path_factory.mktemp("study")
-    snakemake(folder, "--configfile", small)
+    """The small study, run from scan to report; the folder that holds its ``results``.
+
+    Processes that share the tests share it. If the project's own folder holds a complete one, by Snakemake's word, a
+    copy of that serves; what is out of date is made anew.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, done = shared / "small-study", shared / "small-study.done"
+    with FileLock(shared / "small-study.lock"):
+        if not done.exists():
+            folder.mkdir()
+            if (ROOT / "results" / "report.html").exists() and (ROOT / ".snakemake").exists():
+                for name in ("results", ".snakemake"):
+                    shutil.copytree(ROOT / name, folder / name, copy_function=shutil.copy2, symlinks=True)
+                shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)
+            snakemake(folder, "--configfile", small)
+            done.touch()
     return folder

@@ -21,8 +21,10 @@ FIGURES = [
     "manhattan",
     "permutation_sensitivity",
     "planted_truth",
+    "region_importance",
     "registrations",
     "training_curves",
+    "variance_explained",
 ]
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from workflow_scripts.lib.phantom.people import make_visits
+from workflow_scripts.lib.phantom.people import draw_labels, make_visits
 from workflow_scripts.lib.study import log, tables
 
 
@@ -19,9 +19,13 @@ def main(snakemake):
     ]
     known = tables.load_schema("participants")["properties"]
     real = pd.DataFrame(phantom["real_scans"])
-    columns = [column for column in known if column in visits or column in real]
-    participants = pd.concat([visits, real], ignore_index=True).reindex(columns=columns)
-    tables.write_table(participants, snakemake.output.participants, "participants")
+    labels = draw_labels(visits, snakemake.params.seed)
+    # only what the study declares: an undeclared column would be refused when the table is read
+    labels = labels[[column for column in labels if column in snakemake.params.label_columns]]
+    people = visits.join(labels)
+    columns = [column for column in [*known, *labels] if column in people or column in real]
+    participants = pd.concat([people, real], ignore_index=True).reindex(columns=columns)
+    tables.write_table(participants, snakemake.output.participants, "participants", tuple(labels))
     factors = [
         "scan_id",
         "participant_id",

@@ -24,6 +24,11 @@ KNOWN = {
     "features": ("Regional features", PALETTE["vermillion"], "s"),
     "rnce": ("R-NCE", PALETTE["blue"], "o"),
     "simclr": ("SimCLR", PALETTE["green"], "^"),
+    "barlow": ("Barlow Twins", PALETTE["purple"], "D"),
+    "genesis": ("Models Genesis", PALETTE["orange"], "v"),
+    "lssl": ("LSSL", PALETTE["sky"], "P"),
+    "sfcn": ("SFCN, multi-task", "#000000", "X"),
+    "random": ("Untrained", "#A0A0A0", "."),
 }
 OTHERS = [(PALETTE["purple"], "D"), (PALETTE["orange"], "v"), (PALETTE["sky"], "P"), ("#000000", "X")]
 SETTINGS = {

@@ -26,6 +26,14 @@ BOXES = {
 }
 assert [f"{region}_{side}" for region in BOXES for side in "LR"] == PATCHES
 
+# whole volumes -> size in mm, first voxel centre in MNI mm. "whole" is the centre of the FSL template's grid that SFCN
+# is trained on; like the published crop it ends at z = -61, so the tips of cerebellum and brain stem (0.3 % of the
+# template brain) lie outside. "cube" holds all of the brain and is stored at 2 mm or coarser: 96 voxels a side.
+VOLUMES = {
+    "whole": ((160, 192, 160), (-80, -113, -61)),
+    "cube": ((192, 192, 192), (-96, -114, -78)),
+}
+
 # region -> cortical structures of its hemisphere; the paper gives the parietal list, the rest follows the boxes
 CORTEX = {
     "medial_temporal": ["entorhinal", "parahippocampal", "fusiform", "temporalpole"],
@@ -83,18 +91,44 @@ def patch_slices(spacing: float) -> dict[str, tuple[slice, slice, slice]]:
     StudyError
         For a spacing that does not divide 8 mm.
     """
+    grid = _grid(spacing)
+    return {
+        f"{region}_{side}": _slices(size, start, grid)
+        for region, (size, left, right) in BOXES.items()
+        for side, start in (("L", left), ("R", right))
+    }
+
+
+def volume_slices(spacing: float) -> dict[str, tuple[slice, slice, slice]]:
+    """Return the boxes of the whole volumes, ``whole`` and ``cube``, on the template grid.
+
+    Parameters
+    ----------
+    spacing : float
+        Grid spacing in mm; it must divide 8, so that box sizes stay whole.
+
+    Raises
+    ------
+    StudyError
+        For a spacing that does not divide 8 mm.
+    """
+    grid = _grid(spacing)
+    return {name: _slices(size, start, grid) for name, (size, start) in VOLUMES.items()}
+
+
+def _grid(spacing: float) -> Grid:
     if 8 / spacing % 1:
         raise StudyError(f"grid: spacing_mm {spacing} does not divide 8 mm; choose 1, 2, 4 or 8")
-    grid = Grid(spacing)
-    slices = {}
-    for region, (size, left, right) in BOXES.items():
-        for side, start in (("L", left), ("R", right)):
-            first = np.round((np.array(start) - grid.affine[:3, 3]) / spacing).astype(int)
-            count = (np.array(size) / spacing).astype(int)
-            # a coarse grid may end a voxel early: shift inwards, the size is what the encoder relies on
-            first = np.minimum(first, np.array(grid.shape) - count)
-            slices[f"{region}_{side}"] = tuple(slice(int(a), int(a + n)) for a, n in zip(first, count, strict=True))
-    return slices
+    return Grid(spacing)
+
+
+def _slices(size: tuple[int, int, int], start: tuple[int, int, int], grid: Grid) -> tuple[slice, slice, slice]:
+    """Put a box, size and first voxel centre in mm, onto the grid."""
+    first = np.round((np.array(start) - grid.affine[:3, 3]) / grid.spacing).astype(int)
+    count = (np.array(size) / grid.spacing).astype(int)
+    # a coarse grid may end a voxel early: shift inwards, the size is what the encoder relies on
+    first = np.minimum(first, np.array(grid.shape) - count)
+    return tuple(slice(int(a), int(a + n)) for a, n in zip(first, count, strict=True))
 
 
 def assign_features(features: list[str]) -> pd.DataFrame:

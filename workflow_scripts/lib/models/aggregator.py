@@ -82,9 +82,74 @@ class Aggregator(nn.Module):
         StudyError
             If no location is given or if their number is not that of the tokens.
         """
+        return self.blocks(self._sequence(tokens, locations))[:, 0]
+
+    def attention(
+        self, tokens: torch.Tensor, locations: Sequence[int] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Say which locations the learnable token reads.
+
+        Parameters
+        ----------
+        tokens, locations
+            As :meth:`forward`.
+
+        Returns
+        -------
+        weights : torch.Tensor
+            Batch x blocks x heads x chosen locations: attention of the learnable token to each location. What is
+            lacking to a sum of 1 is its attention to itself.
+        rollout : torch.Tensor
+            Batch x chosen locations: see :func:`roll_out`.
+
+        Raises
+        ------
+        StudyError
+            As :meth:`forward`.
+        """
+        sequence, maps = self._sequence(tokens, locations), []
+        for block in self.blocks.layers:
+            seen = block.norm1(sequence)
+            maps.append(block.self_attn(seen, seen, seen, need_weights=True, average_attn_weights=False)[1])
+            sequence = block(sequence)
+        stacked = torch.stack(maps, dim=1)
+        return stacked[:, :, :, 0, 1:], roll_out(stacked)[:, 0, 1:]
+
+    def _sequence(self, tokens: torch.Tensor, locations: Sequence[int] | None) -> torch.Tensor:
+        """Put the learnable token before the standardised tokens with their encodings."""
         chosen = list(range(len(self.encoding))) if locations is None else [int(location) for location in locations]
         if not chosen or len(chosen) != tokens.shape[1]:
             raise StudyError(f"{tokens.shape[1]} patch tokens were given for {len(chosen)} locations: {chosen}")
         standard = (tokens - self.token_mean[chosen]) / self.token_std[chosen]
-        first = self.token.expand(len(tokens), 1, -1)
-        return self.blocks(torch.cat([first, standard + self.encoding[chosen]], dim=1))[:, 0]
+        first = self.token.expand(tokens.shape[0], 1, -1)
+        return torch.cat([first, standard + self.encoding[chosen]], dim=1)
+
+
+def roll_out(maps: torch.Tensor) -> torch.Tensor:
+    r"""Follow attention through the blocks down to their inputs.
+
+    .. math:: \prod_{b = B}^{1} \tfrac{1}{2} (\bar A_b + I)
+
+    with the mean attention of the heads of block b, and half a weight for what passes by it unchanged. The output of
+    the last block at the learnable token is a mixture of what earlier blocks wrote there; this names the shares of the
+    inputs, as far as attention alone makes them: what values and feed-forward layers do with them is not in it.
+
+    Parameters
+    ----------
+    maps : torch.Tensor
+        Batch x blocks x heads x positions x positions; rows sum to 1.
+
+    Returns
+    -------
+    torch.Tensor
+        Batch x positions x positions; rows sum to 1.
+
+    References
+    ----------
+    Abnar and Zuidema, Quantifying attention flow in transformers, ACL 2020, section 3.
+    """
+    mixed = (maps.mean(dim=2) + torch.eye(maps.shape[-1], dtype=maps.dtype, device=maps.device)) / 2
+    flow = mixed[:, 0]
+    for block in range(1, mixed.shape[1]):
+        flow = mixed[:, block] @ flow
+    return flow

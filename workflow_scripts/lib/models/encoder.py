@@ -3,13 +3,14 @@
 import torch
 from torch import nn
 
+from workflow_scripts.lib.models.standardised import StandardisedInput
 from workflow_scripts.lib.study.errors import StudyError
 
 CHANNELS = (8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64, 128, 64)
 STRIDE_TWO = frozenset({2, 5, 8, 11, 13})  # counted from 1, as the published tables do
 
 
-class PatchEncoder(nn.Module):
+class PatchEncoder(StandardisedInput):
     """Encode a single-channel 3D patch of any size into one vector.
 
     Thirteen convolutions (kernel 3, padding 1), each followed by batch normalisation and ELU; five of
@@ -48,18 +49,11 @@ class PatchEncoder(nn.Module):
             width = channels
         self.convolutions = nn.Sequential(*layers)
         self.linear = nn.Linear(2 * width, representation)
-        self.register_buffer("intensity", torch.tensor([0.0, 1.0]))
 
     @property
     def architecture(self) -> dict:
         """What a weights card says about this network."""
         return {"name": "PatchEncoder", "representation": self.linear.out_features}
-
-    def set_intensity(self, mean: float, std: float) -> None:
-        """Set the mean and standard deviation (of the training patches) by which inputs are standardised."""
-        if not std > 0:
-            raise StudyError(f"standard deviation of the training patches is {std}: the patches hold one value only")
-        self.intensity.copy_(torch.tensor([mean, std]))
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Encode patches.
@@ -74,7 +68,10 @@ class PatchEncoder(nn.Module):
         torch.Tensor
             Batch x representation.
         """
-        maps = self.convolutions((patches - self.intensity[0]) / self.intensity[1])
+        maps = self.convolutions(self.standardise(patches))
         # means and maxima over named axes: adaptive pooling is slow with channels last
         pooled = torch.cat([maps.mean(dim=(2, 3, 4)), maps.amax(dim=(2, 3, 4))], dim=1)
         return self.linear(pooled)
+
+    # the vector is the representation: whole volumes are encoded as patches are
+    features = forward

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from workflow_scripts.lib.models import registry
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
 from workflow_scripts.lib.study.files import atomic, read_json, write_json
 
@@ -113,6 +114,31 @@ def load_weights(model: nn.Module, path: str | os.PathLike) -> dict:
         )
     model.load_state_dict(tensors)
     return card
+
+
+def load_any(path: str | os.PathLike) -> tuple[nn.Module, dict]:
+    """Build the network that a weights file holds, whichever it is.
+
+    Parameters
+    ----------
+    path : path
+        A ``.safetensors`` file with its card beside it.
+
+    Returns
+    -------
+    model : torch.nn.Module
+        In evaluation mode, on the CPU.
+    card : dict
+
+    Raises
+    ------
+    StudyError
+        As :func:`load_weights`, or if the card's architecture is unknown.
+    """
+    _check_suffix(Path(path))
+    model = registry.build(read_card(path)["architecture"])
+    card = load_weights(model, path)
+    return model.eval(), card
 
 
 def read_card(path: str | os.PathLike) -> dict:

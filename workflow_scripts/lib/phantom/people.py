@@ -22,6 +22,8 @@ HEAD_SIZE_SD = 0.02
 # years from the first visit to dementia of the first and the last person with MCI
 CROSSING = (0.4, 7.5)
 FAULTS = ("truncated", "zero", "four_dimensional")
+# labels that a network may be pretrained on, beside age and sex, and the share of people who lack each
+LABELS = {"handedness": 0.1, "bmi": 0.2, "fluid_intelligence": 0.4, "neuroticism": 0.4}
 
 
 def draw_people(settings: dict, seed: int) -> pd.DataFrame:
@@ -158,3 +160,40 @@ def _visit(person: object, genetic: float, years: float, session: int) -> dict:
         "hidden": person.hidden + 0.05 * years * (person.diagnosis != "CN"),
         "head_size": person.head_size,
     }
+
+
+def draw_labels(visits: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Draw what questionnaires and scales say, one value a person, with gaps as in any biobank.
+
+    Fluid intelligence falls with brain age and body mass index rises with the offset of brain age from age, so that
+    images tell a little of both; handedness and neuroticism are chance.
+
+    Parameters
+    ----------
+    visits : pandas.DataFrame
+        From :func:`make_visits`.
+    seed : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``handedness`` (left, right), ``bmi`` (kg/m^2), ``fluid_intelligence`` (0 to 13), ``neuroticism`` (0 to 12),
+        with the index of ``visits``; missing where a person lacks it.
+    """
+    random = generator(seed, "labels")
+    people = visits.drop_duplicates("participant_id").set_index("participant_id")
+    count, offset = len(people), people["brain_age"] - people["age"]
+    drawn = pd.DataFrame(
+        {
+            "handedness": np.where(random.random(count) < 0.1, "left", "right"),
+            "bmi": (27 + 0.2 * offset + random.normal(0, 4, count)).clip(16, 50).round(1),
+            "fluid_intelligence": (6 - 0.1 * (people["brain_age"] - 64) + random.normal(0, 1.8, count))
+            .clip(0, 13)
+            .round(),
+            "neuroticism": (4 + random.normal(0, 3, count)).clip(0, 12).round(),
+        },
+        index=people.index,
+    )
+    for column, share in LABELS.items():
+        drawn[column] = drawn[column].where(random.random(count) >= share)
+    return drawn.loc[visits["participant_id"]].set_index(visits.index)

@@ -1,121 +1,23 @@
-"""Batches of patches from the patch store, and auxiliary features beside them."""
+"""What a network is trained on: scans that may be used, and auxiliary features beside their patches."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from workflow_scripts.lib.cohort.guard import refuse_overlap
-from workflow_scripts.lib.imaging.contract import check_same, from_json
-from workflow_scripts.lib.study import tables
+from workflow_scripts.lib.imaging.stats.lists import unit_of
+from workflow_scripts.lib.imaging.stats.structures import ASEG
+from workflow_scripts.lib.pretrain.source import PatchSource as PatchSource
 from workflow_scripts.lib.study.errors import StudyError
-from workflow_scripts.lib.study.files import read_json
 
 logger = logging.getLogger(__name__)
 
-
-class PatchSource:
-    """Patches of one location, of chosen scans, in a chosen order.
-
-    The store holds 8-bit numbers and a scale for each scan; intensity = number x scale. If the chosen
-    scans fit into ``resident_bytes`` they are kept as they are, 8-bit, on the device, so that training
-    touches neither disk nor bus; otherwise each batch is read from the memory map in file order, and
-    memory stays constant.
-
-    Parameters
-    ----------
-    shards : sequence of path
-        Folders of the store, each with ``{patch}.npy`` (scans x D x H x W, uint8) and ``scans.tsv``
-        (scan_id, row, scale).
-    patch : str
-        Name of the location.
-    scan_ids : sequence of str
-        Which scans, in the order in which rows are counted from now on.
-    device : torch.device
-    resident_bytes : int
-
-    Raises
-    ------
-    StudyError
-        If a scan is in no shard, or shards differ in their patch size.
-    """
-
-    def __init__(
-        self,
-        shards: Sequence[str | Path],
-        patch: str,
-        scan_ids: Sequence[str],
-        device: torch.device,
-        resident_bytes: int = 2**31,
-    ):
-        self.patch, self.device, self.scan_ids = patch, device, list(scan_ids)
-        self._arrays, places = [], {}
-        self.contract = None
-        for number, shard in enumerate(shards):
-            self._agree(Path(shard) / "contract.json")
-            listing = tables.read_table(Path(shard) / "scans.tsv", "patch_shard")
-            self._arrays.append(np.load(Path(shard) / f"{patch}.npy", mmap_mode="r"))
-            for scan, row, scale in zip(listing["scan_id"], listing["row"], listing["scale"], strict=True):
-                places[scan] = (number, int(row), float(scale))
-        absent = [scan for scan in self.scan_ids if scan not in places]
-        if absent or not self.scan_ids:
-            found = f"{len(absent)} scans are in no shard, the first is '{absent[0]}'" if absent else "no scan is given"
-            raise StudyError(f"patches of {patch}: {found}. Rerun extract_patches for them or exclude them.")
-        sizes = {array.shape[1:] for array in self._arrays}
-        if len(sizes) > 1:
-            raise StudyError(f"patches of {patch} have different sizes: {sorted(sizes)}. Rerun extract_patches.")
-        self.shape = sizes.pop()
-        self._where = np.array([places[scan][:2] for scan in self.scan_ids])
-        self._scale = torch.tensor([places[scan][2] for scan in self.scan_ids], dtype=torch.float32, device=device)
-        self._resident = None
-        if len(self) * int(np.prod(self.shape)) <= resident_bytes:
-            self._resident = self._read(np.arange(len(self))).to(device)
-
-    def _agree(self, path: Path) -> None:
-        """Take what the first shard's volumes were; :class:`StudyError` if another shard's were something else."""
-        contract = from_json(read_json(path), str(path))
-        if self.contract is not None:
-            check_same(contract, self.contract, f"patches of {path.parent}")
-        self.contract = contract
-
-    def __len__(self) -> int:
-        return len(self.scan_ids)
-
-    def _read(self, rows: np.ndarray) -> torch.Tensor:
-        """Read rows from the memory maps, in the order of the files, into the order that was asked for."""
-        numbers = np.empty((len(rows), *self.shape), dtype=np.uint8)
-        places = self._where[rows]
-        for target in np.lexsort((places[:, 1], places[:, 0])):
-            shard, row = places[target]
-            numbers[target] = self._arrays[shard][row]
-        return torch.from_numpy(numbers)
-
-    def batch(self, rows: np.ndarray) -> torch.Tensor:
-        """Return patches of these rows: batch x 1 x D x H x W, float32, on the device."""
-        index = torch.as_tensor(rows, device=self.device)
-        numbers = self._read(rows).to(self.device) if self._resident is None else self._resident[index]
-        return (numbers.to(torch.float32) * self._scale[index, None, None, None])[:, None]
-
-    def intensity(self, at_most: int = 512) -> tuple[float, float]:
-        """Mean and standard deviation of the intensities of (evenly chosen) scans."""
-        rows = np.unique(np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(int))
-        sums = np.zeros(2)
-        for part in np.array_split(rows, max(1, len(rows) // 32)):
-            values = self.batch(part).double()
-            sums += [values.mean().item() * len(part), values.square().mean().item() * len(part)]
-        mean, square = sums / len(rows)
-        return float(mean), float(max(square - mean**2, 0) ** 0.5)
-
-    def fingerprint(self) -> str:
-        """Hash which scans these are and what was stored: ids, order, size, scales, the first patch."""
-        digest = hashlib.sha256("\n".join([self.patch, str(self.shape), *self.scan_ids]).encode())
-        digest.update(self._scale.cpu().numpy().tobytes())
-        digest.update(self._read(np.arange(1)).numpy().tobytes())
-        return digest.hexdigest()
+KINDS = ("all", "volumes", "thickness", "aseg", "none")
+UNITS = {"volumes": "mm3", "thickness": "mm"}
+SUBCORTICAL = frozenset(ASEG.values())
+NO_FEATURES = ("scan_id", "participant_id", "icv")  # further columns of the feature table
 
 
 def training_scans(scans: pd.DataFrame, roles: pd.DataFrame, included: pd.DataFrame) -> pd.DataFrame:
@@ -180,6 +82,49 @@ def covers(assignment: pd.DataFrame, patches: Sequence[str], features: Sequence[
     given = given[given["feature"].isin(columns)]
     result[rows.get_indexer(given["patch"]), columns.get_indexer(given["feature"])] = True
     return result
+
+
+def select_auxiliary(columns: Sequence[str], kind: str | Sequence[str]) -> list[str]:
+    """Choose which regional features are auxiliary, so that studies without some of them are entries of the config.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Of the feature table; ids and ``icv`` are passed over.
+    kind : {'all', 'volumes', 'thickness', 'aseg', 'none'} or sequence of str
+        ``volumes``: cortical and subcortical volumes. ``thickness``: cortical thickness. ``aseg``: structures
+        of the subcortical segmentation, none of the cortex. Or the names themselves.
+
+    Returns
+    -------
+    list of str
+        In the order of ``columns``.
+
+    Raises
+    ------
+    StudyError
+        For an unknown kind or name, and where the table has none of the kind.
+    """
+    features = [name for name in columns if name not in NO_FEATURES]
+    if not isinstance(kind, str):
+        unknown = [name for name in kind if name not in features]
+        if unknown:
+            raise StudyError(
+                f"auxiliary feature '{unknown[0]}' is not among the {len(features)} features to choose from. "
+                "Correct the name, or add it to the list in config: features."
+            )
+        return [name for name in features if name in set(kind)]
+    if kind not in KINDS:
+        raise StudyError(f"auxiliary: found '{kind}', expected one of {', '.join(KINDS)} or a list of feature names.")
+    if kind in ("all", "none"):
+        return features if kind == "all" else []
+    chosen = [name for name in features if (name in SUBCORTICAL if kind == "aseg" else unit_of(name) == UNITS[kind])]
+    if not chosen:
+        raise StudyError(
+            f"auxiliary: none of the {len(features)} features of the study is of the kind '{kind}'. Choose another "
+            "kind, or a list of features that has it (config: features, for instance 'published')."
+        )
+    return chosen
 
 
 def auxiliary_features(features: pd.DataFrame, scan_ids: Sequence[str], columns: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Training logs of all methods, locations and both levels as one table, for figures."""
+"""Training logs of all methods, locations and levels as one table, for figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,11 @@ import pandas as pd
 from workflow_scripts.lib.study import tables
 
 
-def collect(patch_folders: Mapping[str, Sequence[str | Path]], image_logs: Mapping[str, str | Path]) -> pd.DataFrame:
+def collect(
+    patch_folders: Mapping[str, Sequence[str | Path]],
+    image_logs: Mapping[str, str | Path],
+    volume_logs: Mapping[str, str | Path] | None = None,
+) -> pd.DataFrame:
     """Put training logs one below the other.
 
     Parameters
@@ -17,12 +21,14 @@ def collect(patch_folders: Mapping[str, Sequence[str | Path]], image_logs: Mappi
         Method -> folders of its chunks, each with a ``{location}.tsv`` for each location.
     image_logs : mapping of str to path
         Method -> log of its image level.
+    volume_logs : mapping of str to path, optional
+        Method that reads whole volumes -> its log.
 
     Returns
     -------
     pandas.DataFrame
-        method, level ('patch' or 'image'), location ('all' at image level), then the columns of schema
-        ``training_log``; missing where a method has no such number.
+        method, level ('patch', 'image' or 'volume'), location ('all' unless at patch level), then the columns of
+        schema ``training_log``; missing where a method has no such number. Untrained networks have no row.
     """
     files = [
         (method, "patch", file.stem, file)
@@ -30,10 +36,13 @@ def collect(patch_folders: Mapping[str, Sequence[str | Path]], image_logs: Mappi
         for folder in folders
         for file in sorted(Path(folder).glob("*.tsv"))
     ]
-    files += [(method, "image", "all", Path(file)) for method, file in image_logs.items()]
+    for level, logs in (("image", image_logs), ("volume", volume_logs or {})):
+        files += [(method, level, "all", Path(file)) for method, file in logs.items()]
     parts = []
     for method, level, location, file in files:
         part = tables.read_table(file, "training_log")
+        if part.empty:
+            continue
         for place, (name, value) in enumerate({"method": method, "level": level, "location": location}.items()):
             part.insert(place, name, value)
         parts.append(part)

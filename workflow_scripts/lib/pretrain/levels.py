@@ -1,6 +1,4 @@
-"""What one training step is at each level (patch, image), and how trained encoders are used."""
-
-import dataclasses
+"""What one training step on two views is at each level (patch, image), and how trained encoders are used."""
 
 import numpy as np
 import torch
@@ -9,119 +7,99 @@ from torch import nn
 from workflow_scripts.lib.models.aggregator import Aggregator
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.models.projector import make_projector
-from workflow_scripts.lib.pretrain import losses
-from workflow_scripts.lib.pretrain.augment import Augmentation, augment
+from workflow_scripts.lib.pretrain import losses, parallel
+from workflow_scripts.lib.pretrain.augment import augment
 from workflow_scripts.lib.pretrain.data import PatchSource
+from workflow_scripts.lib.pretrain.settings import Method, Settings
 from workflow_scripts.lib.study.errors import StudyError
 
-OBJECTIVES = ("rnce", "simclr")
 
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """A way to train; a config may have several of the same objective.
-
-    Attributes
-    ----------
-    objective : {'rnce', 'simclr'}
-    temperature : float
-    projector : bool
-        Whether the contrastive term sees the representation through a head that is thrown away. SimCLR
-        has one as published by its authors; the R-NCE paper applies its losses to the representation.
-    reconstruction, weight, ridge
-        ``scale``, ``weight`` and ``ridge`` of :func:`losses.r_nce`; unused by SimCLR.
-    """
-
-    objective: str
-    temperature: float = 0.2
-    projector: bool = False
-    reconstruction: str = "per_entry"
-    weight: float = 1.0
-    ridge: float = 1e-4
-
-    def __post_init__(self):
-        if self.objective not in OBJECTIVES:
-            raise StudyError(f"objective '{self.objective}' is not known; choose one of {', '.join(OBJECTIVES)}")
-        if self.temperature <= 0 or self.ridge <= 0:
-            raise StudyError(f"temperature and ridge must be above 0; found {self.temperature} and {self.ridge}")
-
-    def loss(
-        self,
-        h: tuple[torch.Tensor, torch.Tensor],
-        a: tuple[torch.Tensor, torch.Tensor] | None,
-        projector: nn.Module | None,
-        stacked: bool,
-        components: int | None,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Compute the loss of two views (images x width each) and what to log; float32, outside autocast."""
-        with torch.autocast(h[0].device.type, enabled=False):
-            h1, h2 = h[0].float(), h[1].float()
-            if self.objective == "rnce":
-                return losses.r_nce(
-                    h1,
-                    h2,
-                    a[0],
-                    a[1],
-                    temperature=self.temperature,
-                    stacked=stacked,
-                    scale=self.reconstruction,
-                    weight=self.weight,
-                    ridge=self.ridge,
-                    components=components,
-                    projector=projector,
-                )
-            z1, z2 = (h1, h2) if projector is None else (projector(h1), projector(h2))
-            nce = losses.nt_xent(z1, z2, self.temperature)
-            with torch.no_grad():
-                report = {"nce": nce.detach(), **losses.geometry(z1, z2)}
-            return nce, report
-
-
-class PatchLevel(nn.Module):
-    """One location: encoder, projector, and a step on two augmented views of its patches.
+def two_view_loss(
+    method: Method,
+    h: tuple[torch.Tensor, torch.Tensor],
+    a: tuple[torch.Tensor, torch.Tensor] | None,
+    projector: nn.Module | None,
+    stacked: bool,
+    components: int | None,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Compute the loss of two views of a batch of images, in float32, outside autocast.
 
     Parameters
     ----------
     method : Method
+        Of objective rnce, simclr or barlow.
+    h : tuple of torch.Tensor
+        Images x width, twice: this process's part of the batch; the loss is that of the whole batch.
+    a : tuple of torch.Tensor or None
+        Images x d_a, twice. Without them R-NCE is its contrastive term alone.
+    projector : torch.nn.Module or None
+    stacked, components
+        See :func:`losses.r_nce`.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss, a scalar.
+    dict of str to torch.Tensor
+        What to log.
+    """
+    with torch.autocast(h[0].device.type, enabled=False):
+        h1, h2 = (parallel.gather(view.float()) for view in h)
+        if a is not None:
+            return losses.r_nce(
+                h1,
+                h2,
+                *(parallel.gather(features) for features in a),
+                temperature=method.temperature,
+                stacked=stacked,
+                scale=method.reconstruction,
+                weight=method.weight,
+                ridge=method.ridge,
+                components=components,
+                projector=projector,
+            )
+        z1, z2 = (h1, h2) if projector is None else (projector(h1), projector(h2))
+        if method.objective == "barlow":
+            return losses.barlow_twins(z1, z2, method.redundancy)
+        nce = losses.nt_xent(z1, z2, method.temperature)
+        with torch.no_grad():
+            geometry = {**losses.geometry(z1, z2), "spread": losses.spread(torch.cat([z1, z2]))}
+        return nce, {"nce": nce.detach(), **geometry}
+
+
+class PatchLevel(nn.Module):
+    """One location (or the whole volume): encoder, projector, and a step on two augmented views.
+
+    Parameters
+    ----------
+    settings : Settings
     source : PatchSource
         Of the training scans.
     auxiliary : numpy.ndarray or None
-        Scans x d_a, standardised; the features of this location. None for SimCLR.
-    augmentation : Augmentation
-    representation : int
-    precision : {'float32', 'bfloat16'}
-        Of the convolutions; the loss is always in float32.
-    components : int or None
-        See :func:`losses.leading_components`.
+        Scans x d_a, standardised; the features of this location. None without guidance.
     """
 
-    def __init__(
-        self,
-        method: Method,
-        source: PatchSource,
-        auxiliary: np.ndarray | None,
-        augmentation: Augmentation,
-        representation: int,
-        precision: str = "float32",
-        components: int | None = None,
-    ):
+    def __init__(self, settings: Settings, source: PatchSource, auxiliary: np.ndarray | None):
         super().__init__()
-        self.encoder = PatchEncoder(representation)
-        self.projector = make_projector(representation) if method.projector else None
+        self.settings, self.source = settings, source
+        self.encoder = PatchEncoder(settings.representation)
+        self.projector = make_projector(settings.representation) if settings.method.projector else None
         self.encoder.set_intensity(*source.intensity())
-        self.method, self.source, self.augmentation, self.components = method, source, augmentation, components
-        self.half = precision == "bfloat16"
         self.auxiliary = None if auxiliary is None else torch.from_numpy(auxiliary).to(source.device)
         self.to(source.device, memory_format=torch.channels_last_3d)
 
     def step(self, rows: np.ndarray, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Take both views of these scans through the encoder and compute the loss."""
-        patches = self.source.batch(rows)
-        views = torch.cat([augment(patches, self.augmentation, generator) for _ in range(2)])
-        with torch.autocast(patches.device.type, torch.bfloat16, enabled=self.half):
+        patches, augmentation = self.source.batch(rows), self.settings.augmentation
+        classes = self.source.classes(rows) if augmentation.labels > 0 else None
+        own = parallel.local_generator(generator)
+        views = torch.cat([augment(patches, augmentation, own, classes) for _ in range(2)])
+        with torch.autocast(patches.device.type, **self.settings.autocast):
             h = self.encoder(views.contiguous(memory_format=torch.channels_last_3d)).chunk(2)
-        a = None if self.auxiliary is None else self.auxiliary[torch.as_tensor(rows, device=patches.device)]
-        return self.method.loss(h, (a, a), self.projector, True, self.components)
+        a = None
+        if self.auxiliary is not None:
+            a = (self.auxiliary[torch.as_tensor(rows, device=patches.device)],) * 2
+        return two_view_loss(self.settings.method, h, a, self.projector, True, self.settings.components)
 
 
 class ImageLevel(nn.Module):
@@ -129,47 +107,46 @@ class ImageLevel(nn.Module):
 
     Parameters
     ----------
-    method : Method
+    settings : Settings
     tokens : numpy.ndarray
         Scans x locations x width, float32: training scans through the frozen patch encoders.
     auxiliary : numpy.ndarray or None
-        Scans x d_a, standardised; all features that some location covers. None for SimCLR.
+        Scans x d_a, standardised; all features that some location covers. None without guidance.
     covered : numpy.ndarray or None
         Locations x d_a, bool: which features a location covers.
     device : torch.device
-    components : int or None
-        See :func:`losses.leading_components`.
     """
 
     def __init__(
         self,
-        method: Method,
+        settings: Settings,
         tokens: np.ndarray,
         auxiliary: np.ndarray | None,
         covered: np.ndarray | None,
         device: torch.device,
-        components: int | None = None,
     ):
         super().__init__()
         _, locations, width = tokens.shape
-        self.method, self.covered, self.components, self.device = method, covered, components, device
+        self.settings, self.covered, self.device = settings, covered, device
         self.tokens = torch.from_numpy(tokens).to(device)
         self.auxiliary = None if auxiliary is None else torch.from_numpy(auxiliary).to(device)
         self.aggregator = Aggregator(locations, width)
         self.aggregator.set_statistics(torch.from_numpy(tokens))
-        self.projector = make_projector(width) if method.projector else None
+        self.projector = make_projector(width) if settings.method.projector else None
         self.to(device)
 
     def step(self, rows: np.ndarray, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Split the locations once for the batch, aggregate both halves and compute the loss."""
-        tokens = self.tokens[torch.as_tensor(rows, device=self.device)]
+        chosen = torch.as_tensor(rows, device=self.device)
+        tokens = self.tokens[chosen]
+        # the same split in every process: it belongs to the batch
         subsets = split_locations(tokens.shape[1], self.covered, generator)
         h = tuple(self.aggregator(tokens[:, subset], subset) for subset in subsets)
         a = None
         if self.auxiliary is not None:
-            mine = self.auxiliary[torch.as_tensor(rows, device=self.device)]
+            mine = self.auxiliary[chosen]
             a = tuple(mine[:, torch.from_numpy(self.covered[subset].any(axis=0))] for subset in subsets)
-        return self.method.loss(h, a, self.projector, False, self.components)
+        return two_view_loss(self.settings.method, h, a, self.projector, False, self.settings.components)
 
 
 def split_locations(
@@ -206,7 +183,7 @@ def split_locations(
 
 
 @torch.no_grad()
-def refresh_normalisation(encoder: PatchEncoder, source: PatchSource, batch: int, at_most: int = 2048) -> None:
+def refresh_normalisation(encoder: nn.Module, source: PatchSource, batch: int, at_most: int = 2048) -> None:
     """Measure the statistics of batch normalisation anew on training patches as they are, not augmented.
 
     The running averages lag behind by tens of steps, which in a short training is all of it, and they
@@ -214,7 +191,7 @@ def refresh_normalisation(encoder: PatchEncoder, source: PatchSource, batch: int
 
     Parameters
     ----------
-    encoder : PatchEncoder
+    encoder : torch.nn.Module
         Changed in place; left in evaluation mode.
     source : PatchSource
         Of the training scans.
@@ -239,10 +216,32 @@ def refresh_normalisation(encoder: PatchEncoder, source: PatchSource, batch: int
 
 
 @torch.no_grad()
-def encode(encoder: PatchEncoder, source: PatchSource, batch: int = 32) -> np.ndarray:
-    """Encode all patches of a source with a frozen encoder: scans x representation, float32."""
+def encode(encoder: nn.Module, source: PatchSource, batch: int = 32, flip: bool = False) -> np.ndarray:
+    """Encode all patches or volumes of a source with a frozen encoder.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        With a method ``features``; else its output is taken.
+    source : PatchSource
+    batch : int
+        Scans at a time.
+    flip : bool
+        Whether left and right are swapped before.
+
+    Returns
+    -------
+    numpy.ndarray
+        Scans x width, float32.
+    """
     encoder.eval()
+    features = getattr(encoder, "features", encoder)
+    groups = np.array_split(np.arange(len(source)), -(-len(source) // batch))
     parts = []
-    for rows in np.array_split(np.arange(len(source)), -(-len(source) // batch)):
-        parts.append(encoder(source.batch(rows).contiguous(memory_format=torch.channels_last_3d)).cpu())
+    for rows, following in zip(groups, [*groups[1:], None], strict=True):
+        volumes = source.batch(rows)
+        if following is not None:
+            source.prefetch(following)
+        volumes = volumes.flip(2) if flip else volumes
+        parts.append(features(volumes.contiguous(memory_format=torch.channels_last_3d)).float().cpu())
     return torch.cat(parts).numpy()

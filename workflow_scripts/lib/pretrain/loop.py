@@ -1,85 +1,59 @@
-"""The one training loop, for both levels and all methods. It can be killed at any time and resumes exactly."""
+"""The one training loop, for all levels and methods. It can be killed at any time and resumes exactly.
+
+One step, in this order:
+
+1. the global random generators are seeded by (keys, "global", epoch, step), so that dropout draws what it would have
+   drawn in an undisturbed run; a generator for augmentation is made of (keys, "views", epoch, step);
+2. ``step`` computes the loss of this process's rows; the rows of the next step are announced (``prefetch``);
+3. backward; gradients are averaged over the processes;
+4. loss and norm of the gradient are read: if one is not finite the training stops here, with weights, optimiser and
+   checkpoint as they were before the step;
+5. the gradient is clipped, the optimiser takes its step, the moving average follows the new weights.
+
+A loss that has no gradient (no image of the batch has a label) ends after 2: nothing changes, and it is counted.
+
+One end of an epoch: means become a row of the log; where it is due, ``validate`` sees the moving average of the
+weights (the weights themselves if there is none), and the best of them are kept; the row goes to log and curves; the
+checkpoint is written. After the last epoch the network has the best weights, else the average, else the last.
+
+What is guaranteed: a run that is killed or stopped at any moment and started again with the same config, code, data,
+number of processes and threads gives, on a CPU, the same bytes as an undisturbed one: weights, moving average, best
+epoch, log. Data order, augmentation and dropout come from seeds and not from generators' states; all else is in the
+checkpoint. On a GPU some kernels add in no fixed order and the last bits differ, as they do between two undisturbed
+runs.
+"""
 
 import contextlib
-import dataclasses
+import functools
 import logging
 import math
-import signal
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import nn
 
 from workflow_scripts.lib.pretrain import checkpoint as checkpoints
+from workflow_scripts.lib.pretrain import parallel
+from workflow_scripts.lib.pretrain.average import Average
+from workflow_scripts.lib.pretrain.optimize import Schedule
+from workflow_scripts.lib.pretrain.processes import STOPPED, stop_flag
+from workflow_scripts.lib.pretrain.watch import Watch, diagnose
 from workflow_scripts.lib.study import seeds
 from workflow_scripts.lib.study.errors import StudyError
 
 logger = logging.getLogger(__name__)
 
-OPTIMIZERS = ("adamw", "sgd")
 COLLAPSED = -1e-4  # uniformity above this: all images of a batch fall on one point
+REMEDY = (
+    "The same config would come to the same step: lower learning_rate, set clip (1 is usual), raise warmup, set "
+    "precision to float32, or look for damaged images among these."
+)
 Step = Callable[[np.ndarray, torch.Generator], tuple[torch.Tensor, dict[str, torch.Tensor]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How long and how fast a network is trained.
-
-    Attributes
-    ----------
-    epochs : int
-    batch : int
-        Images in a batch, at most: fewer if there are not as many scans.
-    learning_rate : float
-        The peak, reached after the warm-up; from there half a cosine to 0.
-    optimizer : {'adamw', 'sgd'}
-    weight_decay : float
-    momentum : float
-        Of SGD.
-    warmup : float
-        Share of all steps in which the rate rises linearly.
-    checkpoint_epochs : int
-        A checkpoint every so many epochs.
-    """
-
-    epochs: int
-    batch: int
-    learning_rate: float
-    optimizer: str = "adamw"
-    weight_decay: float = 1e-4
-    momentum: float = 0.9
-    warmup: float = 0.1
-    checkpoint_epochs: int = 10
-
-    def __post_init__(self):
-        if self.optimizer not in OPTIMIZERS:
-            raise StudyError(f"optimizer '{self.optimizer}' is not known; choose one of {', '.join(OPTIMIZERS)}")
-        if self.epochs < 1 or self.batch < 2 or self.checkpoint_epochs < 1:
-            raise StudyError(
-                f"training needs at least 1 epoch, 2 images a batch and a checkpoint every 1 or more epochs; found "
-                f"{self.epochs}, {self.batch}, {self.checkpoint_epochs}"
-            )
-
-    def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step (counted from 0) of so many."""
-        rising = max(1, round(self.warmup * steps))
-        if step < rising:
-            return self.learning_rate * (step + 1) / rising
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Make the optimiser; one-dimensional parameters (biases, normalisations) do not decay."""
-        parameters = list(model.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=self.learning_rate)
-        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum)
+Validate = Callable[[], dict[str, float]]
 
 
 def torch_generator(device: torch.device, seed: int, *keys: object) -> torch.Generator:
@@ -88,17 +62,19 @@ def torch_generator(device: torch.device, seed: int, *keys: object) -> torch.Gen
 
 
 @contextlib.contextmanager
-def stop_flag() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM (preemption, time limit) sets, instead of ending the process at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may set handlers; others are stopped by whoever started them
-        return
-    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+def prepared(model: nn.Module, schedule: Schedule) -> Iterator[None]:
+    """Compile and synchronise the networks in a model for a while; names in its state dict stay what they are."""
+    networks = ([*model.children()] or [model]) if schedule.compile else []
+    parallel.broadcast(model)
+    parallel.synchronise_norms(model)
+    for network in networks:
+        network.compile()
     try:
-        yield stop
+        yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        parallel.restore_norms(model)
+        for network in networks:
+            network._compiled_call_impl = None
 
 
 def train(
@@ -110,6 +86,10 @@ def train(
     device: torch.device,
     checkpoint: Path,
     identity: dict,
+    *,
+    validate: Validate | None = None,
+    prefetch: Callable[[np.ndarray], None] | None = None,
+    curves: Path | None = None,
 ) -> list[dict]:
     """Train a network, from its checkpoint if there is one of this very run.
 
@@ -118,7 +98,9 @@ def train(
     model : torch.nn.Module
         All that is trained; changed in place.
     step : callable
-        Takes rows of the scans and a generator; gives the loss (scalar with gradient) and numbers to log.
+        Takes rows of the scans (this process's part of a batch) and a generator, the same in all processes;
+        gives the loss (scalar) and numbers to log. All processes must report the same names. A number that is
+        NaN, or missing, in a step takes no part in the mean of its epoch.
     scans : int
         How many scans there are; each epoch goes through them in a new order, without a last batch that
         is not full.
@@ -131,89 +113,200 @@ def train(
         removes it.
     identity : dict
         All that the result depends on beside ``schedule`` and ``keys``: config, code, data.
+    validate : callable, optional
+        Gives ``criterion`` (the lower, the better; NaN is never the best) and other numbers, without changing
+        the network, which is in evaluation mode. In several processes their mean counts.
+    prefetch : callable, optional
+        Is told the rows of the next step as soon as those of this one are used.
+    curves : path, optional
+        Folder for TensorBoard.
 
     Returns
     -------
     list of dict
-        One row an epoch: epoch, steps, learning_rate, loss, and the means of what ``step`` logs.
+        One row an epoch: epoch, steps, learning_rate, loss, and the means of what ``step`` logs;
+        ``gradient_norm`` (before clipping) where ``clip`` is on; ``skipped`` where steps had a loss without
+        gradient. With ``validate``, ``valid_`` and its names, in epochs that were validated, and ``chosen``:
+        whether the network has the weights of this epoch.
 
     Raises
     ------
     StudyError
-        If the loss is not finite or the representation has collapsed at the end.
+        If the loss or the norm of its gradient is not finite, the representation has collapsed at the end, no
+        epoch has a criterion, or a batch cannot be divided equally between the processes.
     SystemExit
         With status 143 after SIGTERM; a checkpoint has been written.
-
-    Notes
-    -----
-    On a CPU a resumed run gives the same bytes as an undisturbed one with as many threads. On a GPU some
-    kernels add in no fixed order and the last bits differ, as they do between two undisturbed runs.
     """
-    batch = min(schedule.batch, scans)
-    steps = scans // batch
-    optimizer = schedule.make_optimizer(model)
-    known = checkpoints.identity_hash({**identity, "schedule": dataclasses.asdict(schedule), "keys": list(keys)})
-    at = checkpoints.resume(checkpoint, model, optimizer, known)
-    model.train()
-    with stop_flag() as stop:
-        while at.epoch < schedule.epochs:
-            order = seeds.generator(*keys, "order", at.epoch).permutation(scans)
-            while at.step < steps:
-                rate = schedule.rate(at.epoch * steps + at.step, schedule.epochs * steps)
-                draws = torch_generator(device, *keys, "views", at.epoch, at.step)
-                rows = order[at.step * batch :][:batch]
-                report = _take_step(step, rows, draws, optimizer, rate, at)
-                at.sums = {name: at.sums.get(name, 0.0) + value for name, value in report.items()}
-                at.step += 1
-                if stop.is_set():
-                    checkpoints.save(checkpoint, model, optimizer, at, known)
+    known = checkpoints.identity_hash({**identity, "schedule": schedule.identity, "keys": list(keys)})
+    with prepared(model, schedule), stop_flag() as stop:
+        average = Average(model, schedule.ema) if schedule.ema else None
+        run = checkpoints.Run(model, schedule.make_optimizer(model), average)
+        run.at.processes = parallel.world_size()
+        checkpoints.resume(checkpoint, run, known)
+        training = _Training(run, step, scans, schedule, keys, device, (checkpoint, known), validate, prefetch)
+        at = run.at
+        with Watch(training.name, training.total, training.taken, curves) as watch:
+            while at.epoch < schedule.epochs:
+                if at.step < training.steps:
+                    watch.step(training.take_step())
+                    due = training.is_late()
+                else:
+                    watch.epoch(training.close_epoch(), schedule.epochs)
+                    due = at.epoch % schedule.checkpoint_epochs == 0 or at.epoch == schedule.epochs
+                stopping = parallel.agreed(stop.is_set())
+                if due or stopping:
+                    training.save()
+                if stopping:
                     logger.warning("asked to stop: checkpoint at epoch %d, step %d", at.epoch, at.step)
-                    raise SystemExit(143)
-            _close_epoch(at, steps, schedule, keys)
-            if at.epoch % schedule.checkpoint_epochs == 0 or at.epoch == schedule.epochs:
-                checkpoints.save(checkpoint, model, optimizer, at, known)
-    if at.rows[-1].get("uniformity", -math.inf) > COLLAPSED:
-        raise StudyError(
-            f"{_name(keys)}: all images have the same representation after the last epoch (collapse). Lower "
-            "learning_rate, raise batch or temperature, or weaken the augmentation."
-        )
-    return at.rows
+                    parallel.barrier()  # until the first process has written it
+                    raise SystemExit(STOPPED)
+        return training.finish()
 
 
-def _name(keys: tuple) -> str:
-    return " ".join(str(key) for key in keys[1:])
+class _Training:
+    """A run and all that its steps need; see :func:`train` and the order of operations at the top."""
 
+    def __init__(self, run, step, scans, schedule, keys, device, kept, validate, prefetch):
+        self.run, self.at, self.model, self.step = run, run.at, run.model, step
+        self.schedule, self.keys, self.device, self.validate, self.prefetch = schedule, keys, device, validate, prefetch
+        self.checkpoint, self.identity = kept
+        self.batch = min(schedule.batch, scans)
+        self.steps = scans // self.batch
+        self.total = schedule.epochs * self.steps
+        self.name = " ".join(str(key) for key in keys[1:])
+        self.saved, self.saved_at = (self.at.epoch, self.at.step) if self.taken else None, time.monotonic()
+        # two, since the first rows of the next epoch are announced at the end of this one
+        self.order = functools.lru_cache(2)(lambda epoch: seeds.generator(*keys, "order", epoch).permutation(scans))
+        self.model.train()
+        parallel.require_same(self.taken, f"the checkpoint {self.checkpoint}")
 
-def _take_step(
-    step: Step,
-    rows: np.ndarray,
-    generator: torch.Generator,
-    optimizer: torch.optim.Optimizer,
-    rate: float,
-    at: checkpoints.Progress,
-) -> dict[str, float]:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    where = f"epoch {at.epoch + 1}, step {at.step + 1}"
-    try:
-        loss, report = step(rows, generator)
-    except torch.linalg.LinAlgError as error:
-        raise StudyError(f"{where}: the projection failed ({error}). Lower learning_rate or raise ridge.") from error
-    if not torch.isfinite(loss):
-        raise StudyError(f"{where}: the loss is {loss.item()}. Lower learning_rate, or look for damaged patches.")
-    loss.backward()
-    optimizer.step()
-    return {"loss": loss.item(), **{name: float(value) for name, value in report.items()}}
+    @property
+    def taken(self) -> int:
+        """Steps since the start of the first epoch."""
+        return self.at.epoch * self.steps + self.at.step
 
+    def rows(self, number: int) -> np.ndarray:
+        """Return the rows of a step (counted from 0 over all epochs), of all processes."""
+        epoch, step = divmod(number, self.steps)
+        return self.order(epoch)[step * self.batch :][: self.batch]
 
-def _close_epoch(at: checkpoints.Progress, steps: int, schedule: Schedule, keys: tuple) -> None:
-    """Turn the sums of an epoch into a row of the log and go on to the next."""
-    means = {name: total / steps for name, total in at.sums.items()}
-    rate = schedule.rate((at.epoch + 1) * steps - 1, schedule.epochs * steps)
-    at.epoch, at.step, at.sums = at.epoch + 1, 0, {}
-    at.rows.append({"epoch": at.epoch, "steps": steps, "learning_rate": rate, **means})
-    text = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-    logger.info("%s: epoch %d of %d: %s", _name(keys), at.epoch, schedule.epochs, text)
-    if means.get("uniformity", -math.inf) > COLLAPSED:
-        logger.warning("%s: all images have the same representation in epoch %d", _name(keys), at.epoch)
+    def seed_global(self, *where: object) -> None:
+        """Seed torch's own generators; beside the first process differently, or all drop out the same units."""
+        own = () if parallel.is_first() else (parallel.rank(),)
+        torch.manual_seed(seeds.derive_seed(*self.keys, *where, *own))
+
+    def take_step(self) -> float:
+        """Take the next step and return its loss."""
+        at, optimizer, number = self.at, self.run.optimizer, self.taken
+        rate = self.schedule.rate(number, self.total)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        optimizer.zero_grad(set_to_none=True)
+        self.seed_global("global", at.epoch, at.step)
+        try:
+            learns, numbers, norm = self.differentiate(number)
+        except torch.linalg.LinAlgError as error:
+            self.refuse(f"the projection failed ({error}). Lower learning_rate or raise ridge", {}, rate)
+        for name, said in (("loss", "loss"), ("gradient_norm", "norm of the gradient")):
+            if not math.isfinite(numbers[name]):
+                self.refuse(f"the {said} is {numbers[name]}", numbers, rate)
+        if learns:
+            if self.schedule.clip:
+                nn.utils.clip_grads_with_norm_(self.model.parameters(), self.schedule.clip, norm)
+            optimizer.step()
+            if self.run.average is not None:
+                self.run.average.update(number)
+        left_out = () if self.schedule.clip else ("gradient_norm",)
+        if not learns:
+            left_out = ("gradient_norm", "loss")
+        at.add({name: value for name, value in numbers.items() if name not in left_out}, learns)
+        return numbers["loss"]
+
+    def differentiate(self, number: int) -> tuple[bool, dict[str, float], torch.Tensor]:
+        """Compute loss and gradients; tells if there are any, what was reported, and the norm of the gradient."""
+        at = self.at
+        draws = torch_generator(self.device, *self.keys, "views", at.epoch, at.step)
+        loss, report = self.step(parallel.share(self.rows(number)), draws)
+        if self.prefetch is not None and number + 1 < self.total:
+            self.prefetch(parallel.share(self.rows(number + 1)))
+        if loss.requires_grad:
+            loss.backward()
+            parallel.average_gradients(self.model)
+        norm = nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        numbers = parallel.average({"loss": loss, **report, "gradient_norm": norm}, self.device)
+        return loss.requires_grad, numbers, norm
+
+    def refuse(self, fault: str, numbers: dict[str, float], rate: float) -> NoReturn:
+        """Stop at a step that must not be taken, with a diagnosis."""
+        where = f"{self.name}, epoch {self.at.epoch + 1}, step {self.at.step + 1}"
+        last = "there is no checkpoint yet"
+        if self.saved is not None:
+            last = f"the last good checkpoint, {self.checkpoint}, is of epoch {self.saved[0]}, step {self.saved[1]}"
+        details = diagnose(self.model, numbers, rate, self.rows(self.taken))
+        raise StudyError(f"{where}: {fault}. {details} Nothing of this step was kept; {last}. {REMEDY}")
+
+    def close_epoch(self) -> dict:
+        """Turn the sums of an epoch into a row of the log, validate, and go on to the next."""
+        at, schedule = self.at, self.schedule
+        if at.skipped == self.steps:
+            raise StudyError(
+                f"{self.name}, epoch {at.epoch + 1}: no batch had a loss to learn from; is there any label?"
+            )
+        means = {name: total / at.counts[name] for name, total in at.sums.items()}
+        if at.skipped:
+            means["skipped"] = at.skipped
+        rate = schedule.rate((at.epoch + 1) * self.steps - 1, self.total)
+        at.epoch, at.step, at.sums, at.counts, at.skipped = at.epoch + 1, 0, {}, {}, 0
+        row = {"epoch": at.epoch, "steps": self.steps, "learning_rate": rate, **means}
+        if self.validate is not None and (at.epoch % schedule.validate_epochs == 0 or at.epoch == schedule.epochs):
+            row.update(self.validated())
+        at.rows.append(row)
+        if means.get("uniformity", -math.inf) > COLLAPSED:
+            logger.warning("%s: all images have the same representation in epoch %d", self.name, at.epoch)
+        return row
+
+    @torch.no_grad()
+    def validated(self) -> dict[str, float]:
+        """Validate the weights that would be kept now, and keep them if they are the best."""
+        at, average = self.at, self.run.average
+        self.seed_global("validate", at.epoch)
+        self.model.eval()
+        with contextlib.nullcontext() if average is None else average.applied():
+            found = parallel.average(self.validate(), self.device)
+            if found["criterion"] < at.criterion:  # the earlier of equals stays, and NaN is below nothing
+                at.best_epoch, at.criterion = at.epoch, found["criterion"]
+                state = self.model.state_dict()
+                self.run.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+        self.model.train()
+        return {f"valid_{name}": value for name, value in found.items()}
+
+    def is_late(self) -> bool:
+        """Whether the last checkpoint was written too many minutes ago."""
+        minutes = self.schedule.checkpoint_minutes
+        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+
+    def save(self) -> None:
+        """Write a checkpoint, from the first process."""
+        if parallel.is_first():
+            checkpoints.save(self.checkpoint, self.run, self.identity)
+        self.saved, self.saved_at = (self.at.epoch, self.at.step), time.monotonic()
+
+    def finish(self) -> list[dict]:
+        """Put the weights to be kept into the network and return the log."""
+        at = self.at
+        if at.rows[-1].get("uniformity", -math.inf) > COLLAPSED:
+            raise StudyError(
+                f"{self.name}: all images have the same representation after the last epoch (collapse). Lower "
+                "learning_rate, raise batch or temperature, or weaken the augmentation."
+            )
+        if self.validate is None:
+            if self.run.average is not None:
+                self.run.average.put_in()
+            return at.rows
+        if not at.best_epoch:
+            raise StudyError(
+                f"{self.name}: the validation criterion was finite in no epoch, so that none can be chosen. Look at "
+                "the labels of the validation scans, or lower learning_rate."
+            )
+        self.model.load_state_dict(self.run.best)
+        return [{**row, "chosen": row["epoch"] == at.best_epoch} for row in at.rows]

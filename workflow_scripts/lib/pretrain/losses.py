@@ -1,17 +1,25 @@
-"""Losses between two views of a batch of images: NT-Xent (SimCLR) and R-NCE.
+"""Losses without labels: NT-Xent (SimCLR), R-NCE and Barlow Twins between two views of a batch, LSSL between visits.
 
 Rows are images (scans); a view of a batch is a matrix with one row an image. All of it runs outside
-autocast, in float32 or float64: projections of half-precision matrices are worthless.
+autocast, in float32 or float64. With several processes, each is given the rows of all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
 
+from workflow_scripts.lib.pretrain.projections import centre as centre
+from workflow_scripts.lib.pretrain.projections import effective_rank as effective_rank
+from workflow_scripts.lib.pretrain.projections import leading_components as leading_components
+from workflow_scripts.lib.pretrain.projections import project as project
+from workflow_scripts.lib.pretrain.projections import project_exact as project_exact
+from workflow_scripts.lib.pretrain.projections import residuals as residuals
 from workflow_scripts.lib.study.errors import StudyError
 
 SCALES = ("per_entry", "frobenius")
+BATCH_NORM_EPS = 1e-5  # of torch's batch normalisation, which Barlow Twins is published with
+STILL = 1e-7  # a pair whose representations differ by less has no direction (the LSSL authors' epsilon)
 
 
 def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -43,105 +51,6 @@ def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Ten
     images = len(z1)
     other_view = torch.arange(2 * images, device=z.device).roll(images)
     return functional.cross_entropy(similarity, other_view)
-
-
-def centre(x: torch.Tensor) -> torch.Tensor:
-    """Subtract the mean of each column: otherwise the mean image dominates every projection."""
-    return x - x.mean(dim=0)
-
-
-def project(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
-    r"""Project y on the columns of x: P_X[Y] = X (X'X + \lambda I)^{-1} X' Y.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        Rows x d, centred. Gradients flow through it.
-    y : torch.Tensor
-        Rows x e, centred.
-    ridge : float
-        :math:`\lambda` as a fraction of the mean squared length of the columns of x (the trace of X'X
-        over d), so that the result does not depend on the scale of x. It bounds the condition number of
-        what is factored by d / ridge; the gradient of a pseudoinverse has no bound where ranks change.
-
-    Returns
-    -------
-    torch.Tensor
-        Rows x e.
-
-    References
-    ----------
-    R-NCE paper, after equation 2, with the pseudoinverse regularised.
-    """
-    gram = x.T @ x
-    width = len(gram)
-    # the smallest normal number keeps a matrix of zeros factorable: its projection is zero
-    shift = ridge * gram.diagonal().sum() / width + torch.finfo(x.dtype).tiny
-    factor = torch.linalg.cholesky(gram + shift * torch.eye(width, dtype=x.dtype, device=x.device))
-    return x @ torch.cholesky_solve(x.T @ y, factor)
-
-
-def project_exact(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Project y on the columns of x, which is fixed (no gradient): exact, by singular vectors.
-
-    Directions whose singular value is below the rounding of the largest one are left out, so that
-    repeated or constant columns do no harm. Shapes as in :func:`project`.
-    """
-    with torch.no_grad():
-        basis, values, _ = torch.linalg.svd(x, full_matrices=False)
-        tolerance = max(x.shape) * torch.finfo(x.dtype).eps
-        basis = basis[:, values > tolerance * values[:1].clamp(min=torch.finfo(x.dtype).tiny)]
-    return basis @ (basis.T @ y)
-
-
-def leading_components(a: torch.Tensor, components: int | None) -> torch.Tensor:
-    """Replace centred auxiliary features by their leading principal components.
-
-    Needed where there are about as many features as images in a batch. Which orthogonal frame the
-    components take does not matter: neither a projection on their span nor the norm of what is left
-    of them changes with it.
-
-    Parameters
-    ----------
-    a : torch.Tensor
-        Rows x features, centred.
-    components : int or None
-        How many to keep; None, or a number not below the number of features, keeps ``a`` as it is.
-
-    Returns
-    -------
-    torch.Tensor
-        Rows x components: left singular vectors times singular values, in the units of ``a``.
-    """
-    if components is None or components >= a.shape[1]:
-        return a
-    left, values, _ = torch.linalg.svd(a, full_matrices=False)
-    return left[:, :components] * values[:components]
-
-
-def residuals(
-    h: torch.Tensor, a: torch.Tensor, ridge: float = 1e-4, components: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Compute both residuals of R-NCE, equation 2: R = A - P_H[A] and R' = H - P_A[H].
-
-    Parameters
-    ----------
-    h : torch.Tensor
-        Rows x d_h, representations; gradients flow to them through both residuals.
-    a : torch.Tensor
-        Rows x d_a, auxiliary features, fixed.
-    ridge : float
-        See :func:`project`; used for P_H. P_A needs none, since no gradient passes through A.
-    components : int or None
-        See :func:`leading_components`.
-
-    Returns
-    -------
-    tuple of torch.Tensor
-        R (rows x d_a), R' (rows x d_h), and the A that was used, centred (rows x d_a).
-    """
-    h, a = centre(h), leading_components(centre(a), components)
-    return a - project(h, a, ridge), h - project_exact(a, h), a
 
 
 def r_nce(
@@ -189,18 +98,21 @@ def r_nce(
         The loss, a scalar.
     dict of str to torch.Tensor
         Detached: ``reconstruction``, ``nce``, ``explained`` (share of the variance of A that H
-        explains), ``residual_rank`` (see :func:`effective_rank`), ``alignment``, ``uniformity``.
+        explains), ``auxiliary_share`` (share of the variance of H that A explains), ``residual_rank``
+        (see :func:`effective_rank`), ``alignment``, ``uniformity`` (see :func:`geometry`), ``spread``
+        (see :func:`spread`). The last three are of what the contrastive term sees.
     """
     if scale not in SCALES:
         raise StudyError(f"reconstruction scale '{scale}' is not known; choose one of {', '.join(SCALES)}")
     if stacked:
-        r, r_prime, a = residuals(torch.cat([h1, h2]), torch.cat([a1, a2]), ridge, components)
+        h_views = [torch.cat([h1, h2])]
+        r, r_prime, a = residuals(h_views[0], torch.cat([a1, a2]), ridge, components)
         r_views, a_views, r_prime_views = [r], [a], r_prime.chunk(2)
     else:
+        h_views = [h1, h2]
         found = [residuals(h, a, ridge, components) for h, a in ((h1, a1), (h2, a2))]
         r_views, r_prime_views, a_views = zip(*found, strict=True)
     norm = sum(r.square().sum() for r in r_views)
-    total = sum(a.square().sum() for a in a_views)
     reconstruction = norm / sum(r.numel() for r in r_views) if scale == "per_entry" else norm
     z1, z2 = r_prime_views if projector is None else (projector(view) for view in r_prime_views)
     nce = nt_xent(z1, z2, temperature)
@@ -208,21 +120,111 @@ def r_nce(
         report = {
             "reconstruction": reconstruction.detach(),
             "nce": nce.detach(),
-            "explained": 1 - norm.detach() / total.clamp(min=torch.finfo(norm.dtype).tiny),
+            "explained": explained_share(r_views, a_views),
+            "auxiliary_share": explained_share(r_prime_views, h_views),
             "residual_rank": effective_rank(torch.cat(list(r_prime_views))),
             **geometry(z1, z2),
+            "spread": spread(torch.cat([z1, z2])),
         }
     return weight * reconstruction + nce, report
 
 
-def effective_rank(x: torch.Tensor) -> torch.Tensor:
-    """Effective number of dimensions that x (rows x d) fills: the exponential of the entropy of its spectrum.
+def explained_share(left: Sequence[torch.Tensor], whole: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Share of the variance of matrices (rows x columns) that is not left in their residuals; 0 without variance."""
+    total = sum(centre(part).square().sum() for part in whole)
+    return 1 - sum(part.square().sum() for part in left) / total.clamp(min=torch.finfo(total.dtype).tiny)
 
-    The spectrum are the shares of variance of the principal components. 1 is a line, d a sphere.
+
+def barlow_twins(
+    z1: torch.Tensor, z2: torch.Tensor, redundancy: float = 0.0051
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    r"""Barlow Twins: each dimension agrees between the views and tells what no other does.
+
+    .. math:: L = \sum_i (1 - C_{ii})^2 + \lambda \sum_i \sum_{j \ne i} C_{ij}^2
+
+    C is the correlation of the columns of one view with those of the other, see :func:`cross_correlation`.
+
+    Parameters
+    ----------
+    z1, z2 : torch.Tensor
+        Images x width: the two views; two images at least.
+    redundancy : float
+        The lambda of the formula.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss, a scalar.
+    dict of str to torch.Tensor
+        Detached: ``on_diagonal``, ``off_diagonal`` (the two sums, without lambda), ``alignment``, ``uniformity``.
+
+    References
+    ----------
+    Zbontar et al., Barlow Twins, ICML 2021, equations 1 and 2.
     """
-    share = torch.linalg.svdvals(centre(x)).square()
-    share = share / share.sum().clamp(min=torch.finfo(x.dtype).tiny)
-    return torch.special.entr(share).sum().exp()
+    c = cross_correlation(z1, z2)
+    on_diagonal = (1 - c.diagonal()).square().sum()
+    off_diagonal = (c - c.diagonal().diag()).square().sum()
+    with torch.no_grad():
+        report = {"on_diagonal": on_diagonal.detach(), "off_diagonal": off_diagonal.detach(), **geometry(z1, z2)}
+    return on_diagonal + redundancy * off_diagonal, report
+
+
+def cross_correlation(z1: torch.Tensor, z2: torch.Tensor) -> torch.Tensor:
+    """Correlate the columns of two views over the images: width x width.
+
+    As published: batch normalisation without scale and shift (the variance divided by the number of images, a
+    small number added to it), and the sum over images divided by their number. MONAI's ``BarlowTwinsLoss``
+    standardises by the unbiased deviation and divides by the number all the same: its C is this one times
+    (images - 1) / images, and its diagonal never gets to 1.
+    """
+    z1, z2 = (functional.batch_norm(z, None, None, training=True, eps=BATCH_NORM_EPS) for z in (z1, z2))
+    return z1.T @ z2 / len(z1)
+
+
+def lssl(
+    z_first: torch.Tensor,
+    z_second: torch.Tensor,
+    direction: torch.Tensor,
+    rebuilt: torch.Tensor,
+    images: torch.Tensor,
+    weight: float = 1.0,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    r"""LSSL: rebuild both scans of a pair, and move from the earlier to the later along one direction.
+
+    .. math:: L = \|x_s - \tilde x_s\|^2 + \|x_t - \tilde x_t\|^2 + \lambda (1 - \cos(z_t - z_s, \tau))
+
+    averaged over pairs; the norms are means over voxels.
+
+    Parameters
+    ----------
+    z_first, z_second : torch.Tensor
+        Pairs x width: representations of the earlier (s) and the later (t) scans.
+    direction : torch.Tensor
+        Width: the tau of the formula, learned, the same for all pairs; its length does not matter.
+    rebuilt, images : torch.Tensor
+        2 pairs x 1 x D x H x W: all earlier scans, then all later ones, as decoded and as they are.
+    weight : float
+        The lambda of the formula.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss, a scalar. A pair that does not move (by more than 1e-7) counts as cosine 0, without a
+        gradient: it would be as large as its inverse.
+    dict of str to torch.Tensor
+        Detached: ``reconstruction``, ``cosine``.
+
+    References
+    ----------
+    Zhao et al., Longitudinal self-supervised learning, Med. Image Anal. 71 (2021) 102051.
+    """
+    moves = z_second - z_first
+    cosines = functional.cosine_similarity(moves, direction[None], dim=1, eps=STILL)
+    cosine = torch.where(moves.norm(dim=1) > STILL, cosines, 0).mean()
+    reconstruction = 2 * functional.mse_loss(rebuilt, images)  # of each image once, and there are two a pair
+    report = {"reconstruction": reconstruction.detach(), "cosine": cosine.detach()}
+    return reconstruction + weight * (1 - cosine), report
 
 
 def geometry(z1: torch.Tensor, z2: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -239,6 +241,18 @@ def geometry(z1: torch.Tensor, z2: torch.Tensor) -> dict[str, torch.Tensor]:
     u1, u2 = functional.normalize(z1, dim=1), functional.normalize(z2, dim=1)
     potentials = torch.stack([torch.pdist(u).square().mul(-2).exp().mean() for u in (u1, u2)])
     return {"alignment": (u1 - u2).square().sum(dim=1).mean(), "uniformity": potentials.mean().log()}
+
+
+def spread(z: torch.Tensor) -> torch.Tensor:
+    """Mean standard deviation of the dimensions of z (rows x width) on the unit sphere, times the root of the width.
+
+    0 where all rows have one direction (collapse), about 1 where they fill all dimensions evenly.
+
+    References
+    ----------
+    Chen and He, Exploring simple Siamese representation learning, CVPR 2021, section 4.1.
+    """
+    return functional.normalize(z, dim=1).std(dim=0, correction=0).mean() * z.shape[1] ** 0.5
 
 
 def refuse_trivial(images: int, d_h: int, d_a: int, where: str) -> None:

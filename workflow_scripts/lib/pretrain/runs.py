@@ -1,109 +1,24 @@
-"""Whole runs: train one location or the image level, and give weights, card and log."""
+"""Whole runs on patches: train one location or the image level, and give weights, card and log."""
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from workflow_scripts.lib.models import weights
-from workflow_scripts.lib.pretrain import data, losses
-from workflow_scripts.lib.pretrain.augment import Augmentation
-from workflow_scripts.lib.pretrain.levels import ImageLevel, Method, PatchLevel, refresh_normalisation
-from workflow_scripts.lib.pretrain.loop import Schedule, train
+from workflow_scripts.lib.pretrain import data, parallel, self_check
+from workflow_scripts.lib.pretrain.levels import ImageLevel, PatchLevel, refresh_normalisation
+from workflow_scripts.lib.pretrain.loop import train
+from workflow_scripts.lib.pretrain.settings import Settings
 from workflow_scripts.lib.study import seeds
 from workflow_scripts.lib.study.errors import StudyError
 
-PRECISIONS = ("float32", "bfloat16")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What config section ``pretrain`` says about one method at one level.
-
-    Attributes
-    ----------
-    seed : int
-        Of the study.
-    name : str
-        Of the method, as the config calls it.
-    level : {'patch', 'image'}
-    method : Method
-    schedule : Schedule
-    components : int or None
-        See :func:`losses.leading_components`.
-    augmentation : Augmentation
-        Unused at image level.
-    representation : int
-    precision : {'float32', 'bfloat16'}
-        Of the convolutions; the aggregator is always in float32.
-    resident_bytes : int
-        See :class:`data.PatchSource`.
-    code : str
-        Hash of the code, so that no checkpoint of other code is resumed.
-    """
-
-    seed: int
-    name: str
-    level: str
-    method: Method
-    schedule: Schedule
-    components: int | None = None
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
-    representation: int = 64
-    precision: str = "float32"
-    resident_bytes: int = 2 * 10**9
-    code: str = ""
-
-    @classmethod
-    def from_config(cls, section: dict, level: str, name: str, seed: int, code: str = "") -> "Settings":
-        """Take the config apart.
-
-        Parameters
-        ----------
-        section : dict
-            ``method`` (the entry of this method), ``temperature``, ``representation``, ``precision``,
-            ``resident_gb``, ``augmentation`` (patch level) and the entry named like the level.
-        level, name, seed, code
-            See the attributes.
-
-        Raises
-        ------
-        StudyError
-            If the precision is not known or a part refuses its values.
-        """
-        if section["precision"] not in PRECISIONS:
-            raise StudyError(f"pretrain.precision is '{section['precision']}'; choose from {', '.join(PRECISIONS)}")
-        schedule = dict(section[level])
-        return cls(
-            seed=seed,
-            name=name,
-            level=level,
-            method=Method(temperature=section["temperature"], **section["method"]),
-            components=schedule.pop("components", None),
-            schedule=Schedule(**schedule),
-            augmentation=Augmentation(**section.get("augmentation", {})),
-            representation=section["representation"],
-            precision=section["precision"],
-            resident_bytes=int(section["resident_gb"] * 1e9),
-            code=code,
-        )
-
-    @property
-    def identity(self) -> dict:
-        """What a checkpoint depends on beside its data; where data are kept changes no number."""
-        said = dataclasses.asdict(self)
-        said.pop("resident_bytes")
-        return said
-
-    def refuse_trivial(self, scans: int, d_a: int) -> None:
-        """Refuse a batch in which R-NCE has nothing to learn (see :func:`losses.refuse_trivial`)."""
-        if self.method.objective == "rnce":
-            d_a = d_a if self.components is None else min(d_a, self.components)
-            losses.refuse_trivial(min(self.schedule.batch, scans), self.representation, d_a, f"pretrain.{self.level}")
+LOG = ("epoch", "steps", "learning_rate", "loss")
 
 
 def chunk_members(patches: Sequence[str], chunk: str, per_job: int) -> list[str]:
@@ -115,18 +30,154 @@ def chunk_members(patches: Sequence[str], chunk: str, per_job: int) -> list[str]
 
 
 def use_device(threads: int) -> torch.device:
-    """Choose CUDA if there is one, else the CPU with so many threads and reproducible kernels."""
+    """Choose CUDA if there is one, after a check of its convolutions, else the CPU with reproducible kernels.
+
+    Parameters
+    ----------
+    threads : int
+        Of a CPU.
+    """
     torch.set_num_threads(threads)
-    if torch.cuda.is_available():
+    device = own_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # fixed shapes within a run
-        return torch.device("cuda")
+        self_check.check_convolutions(device)
+        return device
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
-    return torch.device("cpu")
+    return device
 
 
-def _fingerprint(values: np.ndarray | None) -> str | None:
+def own_device() -> torch.device:
+    """Return this process's CUDA device if there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", parallel.rank() % torch.cuda.device_count())
+
+
+def run(function: Callable, processes: int, threads: int, *arguments: object) -> object:
+    """Call a function here, or in so many processes that share each batch (one a GPU).
+
+    Parameters
+    ----------
+    function : callable
+        One of this module's, which processes can import.
+    processes : int
+        0 or 1 for none beside this one.
+    threads : int
+        Of a CPU, each process.
+
+    Returns
+    -------
+    object
+        What the function gives in the first process.
+    """
+    if processes < 2:
+        return _call(function, threads, *arguments)
+    return parallel.launch(_call, processes, function, threads, *arguments)
+
+
+def _call(function: Callable, threads: int, *arguments: object) -> object:
+    use_device(threads)
+    return function(*arguments)
+
+
+def fingerprint(values: np.ndarray | None) -> str | None:
+    """Hash an array's bytes."""
     return None if values is None else hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+def start(settings: Settings, place: str) -> tuple:
+    """Return the keys of a run's random draws, and seed the weights that are made next."""
+    keys = (settings.seed, settings.name, settings.level, place)
+    torch.manual_seed(seeds.derive_seed(*keys, "weights"))
+    return keys
+
+
+def fit(
+    settings: Settings,
+    level: nn.Module,
+    images: int,
+    keys: tuple,
+    checkpoint: Path,
+    identity: dict,
+    curves: Path | None,
+) -> list[dict]:
+    """Train a level from its checkpoint if there is one; untrained methods stay as they are.
+
+    Parameters
+    ----------
+    settings : Settings
+    level : torch.nn.Module
+        With ``step`` and perhaps ``validate`` and ``source``; changed in place.
+    images : int
+        How many things (scans, pairs) an epoch goes through.
+    keys : tuple
+        See :func:`start`.
+    checkpoint : path
+    identity : dict
+        What the run depends on beside its settings.
+    curves : path or None
+        Folder for TensorBoard.
+
+    Returns
+    -------
+    list of dict
+        One row an epoch.
+    """
+    if settings.method.objective == "random":
+        return []
+    source = getattr(level, "source", None)
+    return train(
+        level,
+        level.step,
+        images,
+        settings.schedule,
+        keys,
+        own_device(),
+        checkpoint,
+        {**settings.identity, **identity},
+        validate=getattr(level, "validate", None),
+        prefetch=None if source is None or hasattr(level, "pairs") else source.prefetch,
+        curves=curves,
+    )
+
+
+def log_table(rows: list[dict]) -> pd.DataFrame:
+    """Make the table of a training's rows, also of none."""
+    return pd.DataFrame(rows, columns=None if rows else LOG)
+
+
+def finish(
+    settings: Settings, network: nn.Module, rows: list[dict], people: pd.Series, output: Path, card: dict
+) -> None:
+    """Write weights and card, once however many processes there are.
+
+    Parameters
+    ----------
+    settings : Settings
+    network : torch.nn.Module
+    rows : list of dict
+        See :func:`fit`.
+    people : pandas.Series
+        participant_id of every scan that had a part in the training.
+    output : path
+        The ``.safetensors`` file.
+    card : dict
+        ``input``, ``intensity`` and what else is to be said.
+    """
+    if not parallel.is_first():
+        return
+    said = {
+        "participants": weights.participant_hashes(people),
+        "scans": len(people),
+        "seed": settings.seed,
+        "metrics": rows[-1] if rows else {},
+        "source": f"trained by this workflow, method {settings.name}",
+        "method": dataclasses.asdict(settings.method),
+    }
+    weights.save_weights(network, output, {**said, **card})
 
 
 def train_patch(
@@ -137,54 +188,49 @@ def train_patch(
     auxiliary: np.ndarray | None,
     checkpoint: Path,
     output: Path,
+    curves: Path | None = None,
 ) -> pd.DataFrame:
-    """Train the encoder of one location and write its weights and card.
+    """Train the encoder of one location, or of the whole volume, on two views and write its weights and card.
 
     Parameters
     ----------
     settings : Settings
     patch : str
-        Name of the location.
+        Name of the location or of the volume.
     shards : sequence of path
         See :class:`data.PatchSource`.
     scans : pandas.DataFrame
         scan_id, participant_id of the training scans.
     auxiliary : numpy.ndarray or None
-        Scans x d_a, see :func:`data.auxiliary_features`; needed by R-NCE.
+        Scans x d_a, see :func:`data.auxiliary_features`. Without them R-NCE is its contrastive term alone.
     checkpoint, output : path
         ``output`` is the ``.safetensors`` file.
+    curves : path, optional
+        Folder for TensorBoard.
 
     Returns
     -------
     pandas.DataFrame
         The log: one row an epoch.
     """
-    device = _device()
-    if auxiliary is not None and not auxiliary.shape[1]:
-        raise StudyError(f"no auxiliary feature is assigned to location {patch}; R-NCE needs one at least")
     settings.refuse_trivial(len(scans), 0 if auxiliary is None else auxiliary.shape[1])
-    source = data.PatchSource(shards, patch, scans["scan_id"].tolist(), device, settings.resident_bytes)
-    keys = (settings.seed, settings.name, "patch", patch)
-    torch.manual_seed(seeds.derive_seed(*keys, "weights"))
-    level = PatchLevel(
-        settings.method,
-        source,
-        auxiliary,
-        settings.augmentation,
-        settings.representation,
-        settings.precision,
-        settings.components,
-    )
-    identity = {**settings.identity, "patches": source.fingerprint(), "auxiliary": _fingerprint(auxiliary)}
-    rows = train(level, level.step, len(source), settings.schedule, keys, device, checkpoint, identity)
+    source = data.PatchSource(shards, patch, scans["scan_id"].tolist(), own_device(), settings.resident_bytes)
+    keys = start(settings, patch)
+    level = PatchLevel(settings, source, auxiliary)
+    identity = {"patches": source.fingerprint(), "auxiliary": fingerprint(auxiliary)}
+    rows = fit(settings, level, len(source), keys, checkpoint, identity, curves)
     refresh_normalisation(level.encoder, source, settings.schedule.batch)
-    card = {
-        "input": {"location": patch, "grid": list(source.shape), "volume": source.contract.to_json()},
-        "intensity": f"{source.contract.intensity}; standardisation is part of the network",
-        **_card(settings, scans, rows),
+    finish(settings, level.encoder, rows, scans["participant_id"], output, source_card(source))
+    return log_table(rows)
+
+
+def source_card(source: data.PatchSource) -> dict:
+    """Say what a network reads: location, grid in voxels, contract of the volumes, rule of the intensities."""
+    place = {"location": source.name, "grid": list(source.shape), "rule": source.rule}
+    return {
+        "input": {**place, "volume": source.contract.to_json()},
+        "intensity": f"{source.contract.intensity}, by rule {source.rule}; standardisation is part of the network",
     }
-    weights.save_weights(level.encoder, output, card)
-    return pd.DataFrame(rows)
 
 
 def train_image(
@@ -195,12 +241,13 @@ def train_image(
     covered: np.ndarray | None,
     checkpoint: Path,
     output: Path,
+    curves: Path | None = None,
 ) -> pd.DataFrame:
     """Train the aggregator on tokens and write its weights and card.
 
     Parameters
     ----------
-    settings, scans, checkpoint, output
+    settings, scans, checkpoint, output, curves
         See :func:`train_patch`.
     tokens : numpy.ndarray
         Scans x locations x width, float32.
@@ -214,33 +261,15 @@ def train_image(
     pandas.DataFrame
         The log: one row an epoch.
     """
-    device = _device()
     settings.refuse_trivial(len(scans), 0 if auxiliary is None else auxiliary.shape[1])
-    keys = (settings.seed, settings.name, "image", "all")
-    torch.manual_seed(seeds.derive_seed(*keys, "weights"))
-    level = ImageLevel(settings.method, tokens, auxiliary, covered, device, settings.components)
-    identity = {**settings.identity, "tokens": _fingerprint(tokens), "auxiliary": _fingerprint(auxiliary)}
-    identity.update(covered=_fingerprint(covered), scans=scans["scan_id"].tolist())
-    rows = train(level, level.step, len(tokens), settings.schedule, keys, device, checkpoint, identity)
+    keys = start(settings, "all")
+    level = ImageLevel(settings, tokens, auxiliary, covered, own_device())
+    identity = {"tokens": fingerprint(tokens), "auxiliary": fingerprint(auxiliary)}
+    identity.update(covered=fingerprint(covered), scans=scans["scan_id"].tolist())
+    rows = fit(settings, level, len(tokens), keys, checkpoint, identity, curves)
     card = {
         "input": {"tokens": list(tokens.shape[1:])},
         "intensity": "tokens as the patch encoders give them; standardisation is part of the network",
-        **_card(settings, scans, rows),
     }
-    weights.save_weights(level.aggregator, output, card)
-    return pd.DataFrame(rows)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _card(settings: Settings, scans: pd.DataFrame, rows: list[dict]) -> dict:
-    return {
-        "participants": weights.participant_hashes(scans["participant_id"]),
-        "scans": len(scans),
-        "seed": settings.seed,
-        "metrics": rows[-1],
-        "source": f"trained by this workflow, method {settings.name}",
-        "method": dataclasses.asdict(settings.method),
-    }
+    finish(settings, level.aggregator, rows, scans["participant_id"], output, card)
+    return log_table(rows)

@@ -1,6 +1,6 @@
 """Patch tokens on disk, and what the aggregator makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 from workflow_scripts.lib.models.aggregator import Aggregator
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import StudyError
+
+BATCH = 512
 
 
 def read_tokens(
@@ -56,8 +58,10 @@ def read_tokens(
 
 
 @torch.no_grad()
-def embed(aggregator: Aggregator, tokens: np.ndarray, device: torch.device, prefix: str) -> pd.DataFrame:
-    """Aggregate all locations of each scan into its representation.
+def embed(
+    aggregator: Aggregator, tokens: np.ndarray, device: torch.device, prefix: str, without: int | None = None
+) -> pd.DataFrame:
+    """Aggregate the locations of each scan into its representation.
 
     Parameters
     ----------
@@ -68,16 +72,64 @@ def embed(aggregator: Aggregator, tokens: np.ndarray, device: torch.device, pref
     device : torch.device
     prefix : str
         Of the column names: ``rnce`` gives rnce_00, rnce_01 and so on.
+    without : int, optional
+        A location to leave out. The aggregator was trained on random halves of the locations, so one less is
+        nothing new to it.
 
     Returns
     -------
     pandas.DataFrame
         One row a scan, one column a dimension of the representation.
+
+    Raises
+    ------
+    StudyError
+        If the location to leave out does not exist or is the only one.
     """
+    chosen = _locations(tokens.shape[1], without)
     aggregator.eval()
-    parts = [
-        aggregator(torch.from_numpy(part).to(device)).cpu() for part in np.array_split(tokens, -(-len(tokens) // 512))
-    ]
-    values = torch.cat(parts).numpy()
+    values = torch.cat([aggregator(part, chosen).cpu() for part in _parts(tokens[:, chosen], device)]).numpy()
+    return name_columns(values, prefix)
+
+
+def name_columns(values: np.ndarray, prefix: str) -> pd.DataFrame:
+    """Make a table of a representation (scans x width): columns PREFIX_00, PREFIX_01 and so on."""
     digits = max(2, len(str(values.shape[1] - 1)))
     return pd.DataFrame(values, columns=[f"{prefix}_{column:0{digits}d}" for column in range(values.shape[1])])
+
+
+@torch.no_grad()
+def attend(aggregator: Aggregator, tokens: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Say how the attention of the learnable token is shared among the locations of each scan.
+
+    Parameters
+    ----------
+    aggregator, tokens, device
+        As :func:`embed`.
+
+    Returns
+    -------
+    attention : numpy.ndarray
+        Scans x locations, float32: mean over blocks and heads of :meth:`Aggregator.attention`, as shares of what
+        goes to locations. Rows sum to 1.
+    rollout : numpy.ndarray
+        Scans x locations, float32: the same of attention followed through the blocks.
+    """
+    aggregator.eval()
+    pairs = [aggregator.attention(part) for part in _parts(tokens, device)]
+    means = torch.cat([weights.mean(dim=(1, 2)).cpu() for weights, _ in pairs]).numpy()
+    flows = torch.cat([rollout.cpu() for _, rollout in pairs]).numpy()
+    return means / means.sum(axis=1, keepdims=True), flows / flows.sum(axis=1, keepdims=True)
+
+
+def _locations(count: int, without: int | None) -> list[int]:
+    """List the locations that are left."""
+    if without is not None and not (count > 1 and 0 <= without < count):
+        raise StudyError(f"location {without} of {count} cannot be left out: it must exist and not be the only one")
+    return [location for location in range(count) if location != without]
+
+
+def _parts(tokens: np.ndarray, device: torch.device) -> Iterator[torch.Tensor]:
+    """Give the tokens in batches that any device holds."""
+    for first in range(0, len(tokens), BATCH):
+        yield torch.from_numpy(tokens[first : first + BATCH]).to(device)

@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.methods import check_methods
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas" / "config"
 PHANTOM_TABLE = "results/phantom/participants.tsv"
@@ -40,8 +41,20 @@ def load_config_schema() -> dict:
     return schema
 
 
+@cache
+def participant_columns() -> frozenset[str]:
+    """List the columns that every participants table may have."""
+    path = SCHEMAS.parent / "participants.schema.yaml"
+    return frozenset(yaml.safe_load(path.read_text())["properties"])
+
+
 def _fill_defaults(value: object, schema: dict) -> None:
-    """Put in the defaults of a schema, in place; of items that come in kinds, those of their kind."""
+    """Put in the defaults of a schema, in place; of items that come in kinds, those of their kind.
+
+    Where a schema says ``filled: false`` its keys stand above others', so that what is left out stays out.
+    """
+    if schema.get("filled") is False:
+        return
     if isinstance(value, list):
         for item in value:
             _fill_defaults(item, schema.get("items", {}))
@@ -147,11 +160,9 @@ def _cross_checks(config: dict) -> Iterator[str]:
             yield f"qc.checks.{name}: found min {low} and max {high}, expected the smaller number for min."
     yield from _check_inputs(config)
     yield from _check_features(config)
-    for name, path in config["representations"].items():
-        if not Path(path).exists():
-            yield f"representations.{name}: '{path}' does not exist. Correct the path or drop the entry."
-        if name == "features" or name in config["pretrain"]["methods"]:
-            yield f"representations.{name}: the name is taken. Choose another."
+    yield from check_methods(config, participant_columns() | set(config["cohort"]["label_columns"]))
+    for name in [name for name in config["interpret"]["tasks"] if name not in config["tasks"]]:
+        yield f"interpret.tasks: '{name}' is not among tasks. Known: {', '.join(config['tasks'])}."
     if uses_phantom(config):
         yield from _check_phantom(config["phantom"])
 
@@ -166,11 +177,17 @@ def _check_features(config: dict) -> Iterator[str]:
             f"features.list: found '{name}', which backend {backend} does not give: all scans of input {volumes[0]} "
             f"would be set aside. Choose one of {', '.join(GIVES[backend])}, or another preprocess.backend."
         )
-    guided = [key for key, method in config["pretrain"]["methods"].items() if method["objective"] == "rnce"]
+    entries = config["pretrain"]["methods"]
+    guided = [
+        key
+        for key in config["pretrain"]["use"]
+        if key in entries and entries[key]["objective"] == "rnce" and entries[key]["auxiliary"] == "all"
+    ]
     if name == "aseg" and guided and {"pretrain", "probe", "brainage", "genetics", "figures"} & set(config["stages"]):
         yield (
             f"features.list: found 'aseg', but pretrain.methods.{guided[0]} is guided by features of every location, "
-            "and aseg has none of the cortex. Choose a list with cortical features, or leave pretraining out of stages."
+            "and aseg has none of the cortex. Choose a list with cortical features, or pretrain.use: [rnce_aseg], which "
+            "is guided where it can be and contrastive elsewhere."
         )
 
 
