@@ -52,22 +52,22 @@ class Design:
     regional : float
         Standard deviation of the planted log volume of each structure, one draw a structure and person.
     smooth : float
-        Random anatomy beyond volumes, relative to the embedded study's.
+        Random anatomy beyond volumes, relative to the embedded study's (1).
     texture, shape : float
         Of ``hidden`` at its largest (1): intensity relative to white matter, and shape (log volume change at either end
-        of a structure).
+        of a structure). The embedded study has 0.06 and 0.35, which random weights see as well.
     train, validate : float
         Shares of the people that train, and on which settings are chosen; the others are held out.
     """
 
-    people: int = 1500
-    spacing: float = 4.0
+    people: int = 6000
+    spacing: float = 8.0
     locations: tuple[str, ...] = LOCATIONS
     seed: int = 20
     regional: float = 0.15
-    smooth: float = 1.0
-    texture: float = 0.06
-    shape: float = 0.35
+    smooth: float = 0.25
+    texture: float = 0.02
+    shape: float = 0.12
     train: float = 0.6
     validate: float = 0.1
 

@@ -3,8 +3,11 @@
     ./run python -m tests.benchmarks.planted_representations --out FOLDER [--people N --spacing MM --epochs N ...]
 
 Brains with known truth are simulated (phantom_store.py), encoders are trained by the library's own runs on some people,
-and linear heads are asked about others. What is finished in FOLDER is not done again. On a machine with a GPU the same
-command runs at larger size: --people 12000 --spacing 2 --representation 64 --batch 256 --precision bfloat16.
+and linear heads are asked about others. What is finished in FOLDER is not done again. The defaults are what two cores
+have time for; on a machine with a GPU the same command runs at larger size, for instance with
+
+    --people 20000 --spacing 2 --smooth 1 --representation 64 --batch 256 --precision bfloat16 --processes 16
+    --locations medial_temporal_L medial_temporal_R lateral_temporal_L lateral_temporal_R parietal_L parietal_R
 """
 
 import argparse
@@ -185,20 +188,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of all that is made")
     add("--figure", type=Path, help="PNG of the tables; FOLDER/planted_representations.png if left out")
-    add("--people", type=int, default=1500, help="60 %% train, 10 %% choose settings, 30 %% are held out")
-    add("--spacing", type=float, default=4.0, help="of the template grid in mm; divides 8")
+    add("--people", type=int, default=6000, help="60 %% train, 10 %% choose settings, 30 %% are held out")
+    add("--spacing", type=float, default=8.0, help="of the template grid in mm; divides 8")
     add("--locations", nargs="+", choices=PATCHES, default=list(phantom_store.LOCATIONS), metavar="PATCH")
     for name in ("regional", "smooth", "texture", "shape"):
         add(f"--{name}", type=float, default=getattr(phantom_store.Design, name), help="see phantom_store.Design")
     add("--methods", nargs="+", choices=list(METHODS), default=["rnce", "simclr", "random"])
     add("--seeds", type=int, nargs="+", default=[1])
-    add("--epochs", type=int, default=60)
-    add("--image-epochs", type=int, default=100)
+    add("--epochs", type=int, default=24)
+    add("--image-epochs", type=int, default=60)
     add("--batch", type=int, default=128)
     add("--representation", type=int, default=32)
     add("--learning-rate", type=float, default=2e-3)
     add("--temperature", type=float, default=0.2)
-    add("--weight", type=float, default=10.0, help="of the reconstruction term of R-NCE")
+    add("--weight", type=float, default=30.0, help="of the reconstruction term of R-NCE")
     add("--precision", choices=["float32", "bfloat16"], default="float32")
     add("--split", choices=["test", "validate"], default="test", help="who is asked; choose settings on 'validate'")
     add("--processes", type=int, default=1, help="that simulate people, at a time")

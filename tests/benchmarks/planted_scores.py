@@ -28,7 +28,7 @@ TARGETS = {
 }
 RIVALS = ("features", "simclr", "simclr_bare", "random")
 NAMES = {
-    "features": "Regional features alone",
+    "features": "Features alone",
     "rnce": "R-NCE",
     "simclr": "SimCLR",
     "simclr_bare": "SimCLR, no projector",
@@ -163,34 +163,37 @@ def _recovered(asked: Asked, level: str, own: dict[str, list[np.ndarray]]) -> li
     return rows
 
 
-def _cell(rows: pd.DataFrame, sign: str = "") -> str:
-    if rows.empty:
-        return "–"
-    value, lower, upper = rows.iloc[0][["value", "lower", "upper"]]
-    return f"{value:{sign}.3f} ({lower:{sign}.3f}, {upper:{sign}.3f})"
+def _cell(row: object, sign: str) -> str:
+    return f"{row.value:{sign}.3f} ({row.lower:{sign}.3f}, {row.upper:{sign}.3f})"
+
+
+def _title(rows: pd.DataFrame, target: str) -> str:
+    metric = {"r2": "R²", "auc": "AUC"}[rows.loc[rows["target"] == target, "metric"].iloc[0]]
+    return f"{TARGETS[target][2] if target in TARGETS else target}, {metric}"
+
+
+def _table(rows: pd.DataFrame, turned: bool) -> list[str]:
+    """Write one table: a row a representation or difference and a column a target, or the other way round."""
+    targets = list(dict.fromkeys(rows["target"]))
+    kinds = list(dict.fromkeys(zip(rows["representation"], rows["against"], strict=True)))
+    kinds = [kind for kind in kinds if not kind[1]] + [kind for kind in kinds if kind[1]]
+    found = {(row.representation, row.against, row.target): row for row in rows.itertuples()}
+    heads = [f"{NAMES[name]} less {NAMES[rival]}" if rival else NAMES[name] for name, rival in kinds]
+    cells = [[_cell(found[*kind, target], "+" if kind[1] else "") for target in targets] for kind in kinds]
+    titles = [_title(rows, target) for target in targets]
+    if turned:
+        heads, titles, cells = titles, heads, list(zip(*cells, strict=True))
+    lines = [f"| | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
+    return lines + [f"| {head} | {' | '.join(line)} |" for head, line in zip(heads, cells, strict=True)]
 
 
 def markdown(scores: pd.DataFrame) -> str:
     """Write the tables: how well A is recovered, then outside and inside, each level apart."""
     lines = []
     for level in [level for level in ("patch", "image") if level in set(scores["level"])]:
-        part = scores[scores["level"] == level]
-        methods = list(dict.fromkeys(part.loc[part["against"] == "", "representation"]))
         for table in ("recovered", "outside", "inside"):
-            rows = part[part["table"] == table]
-            names = [name for name in methods if name in set(rows["representation"])]
-            rivals = [name for name in RIVALS if name in set(rows["against"])]
-            heads = [NAMES[name] for name in names] + [f"R-NCE less {NAMES[name]}" for name in rivals]
-            lines += ["", f"### {table.capitalize()}, {level} level", "", f"| | {' | '.join(heads)} |"]
-            lines.append("| --- |" + " --- |" * len(heads))
-            for target in dict.fromkeys(rows["target"]):
-                mine = rows[rows["target"] == target]
-                scored = mine[mine["against"] == ""]
-                cells = [_cell(scored[scored["representation"] == name]) for name in names]
-                cells += [_cell(mine[mine["against"] == name], "+") for name in rivals]
-                metric = {"r2": "R²", "auc": "AUC"}[mine.iloc[0]["metric"]]
-                title = TARGETS[target][2] if target in TARGETS else target
-                lines.append(f"| {title}, {metric} | {' | '.join(cells)} |")
+            rows = scores[(scores["level"] == level) & (scores["table"] == table)]
+            lines += ["", f"### {table.capitalize()}, {level} level", "", *_table(rows, turned=table == "recovered")]
     return "\n".join(lines).strip() + "\n"
 
 
@@ -211,7 +214,8 @@ def draw(scores: pd.DataFrame, level: str) -> Figure:
             error = [mine["value"] - mine["lower"], mine["upper"] - mine["value"]]
             look = {"fmt": style.marker(name), "color": style.colour(name), "markersize": 3.5, "linewidth": 1}
             axes.errorbar(mine["value"], at, xerr=error, label=NAMES[name], **look)
-        names = [TARGETS[target][2] if target in TARGETS else target.replace("_volume", "") for target in targets]
+        names = [TARGETS[target][2] if target in TARGETS else target.removesuffix("_volume") for target in targets]
+        names = [name.replace(", ", ",\n").replace(" that ", "\nthat ") for name in names]
         axes.set_yticks(range(len(targets)), names, fontsize=6)
         axes.invert_yaxis()
         axes.set(title=title, xlabel="R²" if table == "recovered" else "R² or AUC")

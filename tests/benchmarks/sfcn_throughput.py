@@ -1,12 +1,12 @@
-"""Time training steps of the SFCN on whole volumes: as the library takes them beside eager float32, and what is between.
+"""Time training steps of the SFCN on whole volumes: the library's beside eager float32, and what lies between.
 
     ./run python -m tests.benchmarks.sfcn_throughput [--quick] [--grid 160 192 160] [--batch 16] [--compile]
 
-Volumes are random 8-bit numbers, resident on the device; a step is that of the multi-task method: batch, shift, network,
-loss of six targets, backward, optimiser. Routes are timed in turns, in one process; the best of several rounds counts.
-Without --grid it is 160 x 192 x 160 on a GPU and 80 x 96 x 80 on a CPU, where half precision is left out: few CPUs have
-instructions for it. Work is counted from the shapes of the convolutions (:func:`step_flop`): 2 operations for a multiply
-and add, backward twice forward but for the first block, whose input needs no gradient. "Busy" is the time in which some
+Volumes are random 8-bit numbers, resident on the device; a step is that of the multi-task method: batch, shift,
+network, loss of six targets, gradients, optimiser. Routes are timed in turns, in one process; the best of the rounds
+counts. Without --grid it is 160 x 192 x 160 on a GPU and 80 x 96 x 80 on a CPU, where half precision is left out: few
+CPUs have instructions for it. Eager float32 is as torch comes, so that a GPU rounds to TF32 in convolutions; another
+row forbids that. Work is counted from the shapes of the convolutions (step_flop). "Busy" is the time in which some
 kernel runs (torch.profiler) over the time of a step without profiler.
 """
 
@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from workflow_scripts.lib.imaging.contract import registered_contract
 from workflow_scripts.lib.models.sfcn import CHANNELS, SFCN
 from workflow_scripts.lib.pretrain import multitask
-from workflow_scripts.lib.pretrain.settings import Method, Settings
+from workflow_scripts.lib.pretrain.settings import Settings
 from workflow_scripts.lib.pretrain.source import PatchSource
 from workflow_scripts.lib.pretrain.volumes import SHIFT, MultitaskLevel, shift
 from workflow_scripts.lib.study.files import write_json
@@ -75,8 +76,8 @@ def wait(device: torch.device) -> None:
 
 def cpu_seconds() -> float:
     """Processor time of this process and of those that it has started and that have ended."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def timed(device: torch.device, action: Callable[[], object]) -> dict[str, float]:
@@ -94,7 +95,7 @@ def best(measured: list[dict[str, float]]) -> dict[str, float]:
 
 
 def write_store(folder: Path, name: str, numbers: np.ndarray) -> tuple[list[Path], list[str]]:
-    """Write a store of one shard with these numbers (scans x D x H x W, uint8); return its folder and the scans' ids."""
+    """Write a store of one shard with these numbers (scans x D x H x W, uint8); return its folder and scan ids."""
     shard, ids = folder / "store", [f"s{scan:05d}_1" for scan in range(len(numbers))]
     shard.mkdir(parents=True)
     table = pd.DataFrame({"scan_id": ids, "row": range(len(ids)), "scale": 0.5, "csf_grey": 55.0, "grey_white": 75.0})
@@ -104,17 +105,18 @@ def write_store(folder: Path, name: str, numbers: np.ndarray) -> tuple[list[Path
     return [shard], ids
 
 
-def kernels(action: Callable[[], object], device: torch.device) -> tuple[float, dict[str, float]]:
-    """Profile something: seconds in which the device worked, and the share of each group of kernels or operators.
+def make_profiler(device: torch.device) -> profile:
+    """Make a profiler of operators and, on a GPU, of its kernels."""
+    cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
+    return profile(activities=[ProfilerActivity.CPU, *cuda])
+
+
+def read_profile(profiler: profile, device: torch.device) -> tuple[float, dict[str, float]]:
+    """Give seconds in which the device worked, and the share of each group of kernels (GPU) or operators (CPU).
 
     On a CPU the seconds are those of all operators, without what Python does between them.
     """
-    cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
-    wait(device)
-    with profile(activities=[ProfilerActivity.CPU, *cuda]) as profiler:
-        action()
-        wait(device)
-    if cuda:
+    if device.type == "cuda":
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "trace.json"
             profiler.export_chrome_trace(str(file))
@@ -275,7 +277,10 @@ def measure(make: Callable[[], Route], steps: int, grid: Sequence[int]) -> dict[
     taken = timed(device, lambda: route.take(steps))
     row = {name: seconds / steps for name, seconds in taken.items()}
     row["memory"] = torch.cuda.max_memory_allocated(device) / 1e9 if cuda else float("nan")
-    worked, shares = kernels(lambda: route.take(2 if cuda else 1), device)
+    with make_profiler(device) as profiler:
+        route.take(2 if cuda else 1)
+        wait(device)
+    worked, shares = read_profile(profiler, device)
     row["busy"] = min(1.0, worked / 2 / row["wall"]) if cuda else float("nan")
     rate = step_flop(grid) * route.batch / row["wall"] / 1e12
     peak = peak_tflops(device, route.rate)

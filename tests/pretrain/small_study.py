@@ -54,6 +54,7 @@ def write_store(folder: Path, patches=("one", "two"), shards: int = 2, count: in
         shard.mkdir(parents=True, exist_ok=True)
         ids = scans(count)["scan_id"].iloc[members]
         listing = pd.DataFrame({"scan_id": ids, "row": range(len(members)), "scale": 0.01 + 0.0001 * members})
+        listing = listing.assign(csf_grey=0.6, grey_white=0.95)
         listing.to_csv(shard / "scans.tsv", sep="\t", index=False)
         write_json(shard / "contract.json", registered_contract({"spacing_mm": 8, "parameters": 7}).to_json())
         for salt, patch in enumerate(patches):

@@ -80,7 +80,7 @@ def launch(function: Callable, processes: int, *args: object) -> object:
     SystemExit
         With status 143, after SIGTERM: it is passed on, and processes have a minute to write a checkpoint.
     RuntimeError
-        If a process failed otherwise, with its traceback.
+        If processes failed otherwise, with their tracebacks.
     """
     if processes < 2 or started_outside():
         start()
@@ -165,4 +165,5 @@ def _translate(error: Exception, folder: Path) -> BaseException:
             return StudyError(text)
     if any(failure.exitcode == STOPPED for failure in error.failures.values()):
         return SystemExit(STOPPED)
-    return RuntimeError(errors[0]["extraInfo"]["py_callstack"] if errors else str(error))
+    # all of them: those that lost a companion may have written theirs in the same second
+    return RuntimeError("\n".join(one["extraInfo"]["py_callstack"] for one in errors) or str(error))

@@ -186,8 +186,8 @@ def _check_features(config: dict) -> Iterator[str]:
     if name == "aseg" and guided and {"pretrain", "probe", "brainage", "genetics", "figures"} & set(config["stages"]):
         yield (
             f"features.list: found 'aseg', but pretrain.methods.{guided[0]} is guided by features of every location, "
-            "and aseg has none of the cortex. Choose a list with cortical features, or pretrain.use: [rnce_aseg], which "
-            "is guided where it can be and contrastive elsewhere."
+            "and aseg has none of the cortex. Choose a list with cortical features, or pretrain.use: [rnce_aseg], "
+            "which is guided where it can be and contrastive elsewhere."
         )
 
 
