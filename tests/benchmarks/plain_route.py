@@ -39,11 +39,13 @@ class Study:
     shape : tuple of int
         Of a patch.
     scans : int
+    zipped : int
+        So many of them as .nii.gz too.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], scans: int):
+    def __init__(self, folder: Path, shape: tuple[int, int, int], scans: int, zipped: int):
         random = np.random.default_rng(1)
-        blobs = gaussian_filter(random.random(shape), 1.5)
+        blobs = gaussian_filter(random.random(shape, dtype=np.float32), 1.5)
         blobs = 130 + 25 * (blobs - blobs.mean()) / blobs.std()
         numbers = blobs + 10 * random.standard_normal((scans, *shape), dtype=np.float32)
         numbers = numbers.clip(0, 255).astype(np.uint8)
@@ -52,11 +54,12 @@ class Study:
         self.classes = np.array([55.0, 75.0], dtype=np.float32)  # of write_store, scale 0.5
         self.auxiliary = random.standard_normal((scans, FEATURES)).astype(np.float32)
         self.files = {"npy": [], "nii.gz": []}
-        for scan, patch in zip(self.ids, numbers * np.float32(0.5), strict=True):
+        for number, (scan, patch) in enumerate(zip(self.ids, numbers, strict=True)):
             self.files["npy"].append(folder / f"{scan}.npy")
-            self.files["nii.gz"].append(folder / f"{scan}.nii.gz")
-            np.save(self.files["npy"][-1], patch)
-            nib.save(nib.Nifti1Image(patch, np.eye(4)), self.files["nii.gz"][-1])
+            np.save(self.files["npy"][-1], patch * np.float32(0.5))
+            if number < zipped:
+                self.files["nii.gz"].append(folder / f"{scan}.nii.gz")
+                nib.save(nib.Nifti1Image(patch * np.float32(0.5), np.eye(4)), self.files["nii.gz"][-1])
         self.mean, self.std = float(numbers.mean() / 2), float(numbers.std() / 2)
 
 
@@ -125,7 +128,8 @@ def torchio_parts(given: Augmentation, study: Study) -> dict[str, Callable]:
         "contrast": torchio.RandomGamma(log_gamma=math.log(given.contrast), p=p),
         "bias": torchio.RandomBiasField(coefficients=given.bias / 2, p=p),
         "blur": torchio.RandomBlur(std=(0, given.blur), p=p),
-        "spike": torchio.RandomSpike(num_spikes=1, intensity=(0, given.spike), p=p),
+        # a single number would be a range from 0
+        "spike": torchio.RandomSpike(num_spikes=(1, 1), intensity=(0, given.spike), p=p),
         "noise": torchio.RandomNoise(std=(0, given.noise * study.std), p=p),
     }
 
@@ -184,7 +188,7 @@ class Plain:
 
     def learn(self, rows: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> float:
         """Take one step on two views of a batch."""
-        views = torch.cat([first, second]).to(self.device, non_blocking=True)
+        views = torch.cat([view.to(self.device, non_blocking=True) for view in (first, second)])
         h = self.encoder(views).chunk(2)
         a = None if self.auxiliary is None else (self.auxiliary[rows.to(self.device)],) * 2
         loss, _ = two_view_loss(self.given.method, h, a, self.projector, True, None)

@@ -6,7 +6,7 @@ Brains with known truth are simulated (phantom_store.py), encoders are trained b
 and linear heads are asked about others. What is finished in FOLDER is not done again. The defaults are what two cores
 have time for; on a machine with a GPU the same command runs at larger size, for instance with
 
-    --people 20000 --spacing 2 --smooth 1 --representation 64 --batch 256 --precision bfloat16 --processes 16
+    --people 12000 --spacing 2 --smooth 1 --representation 64 --batch 256 --precision bfloat16 --processes 16
     --locations medial_temporal_L medial_temporal_R lateral_temporal_L lateral_temporal_R parietal_L parietal_R
 """
 
@@ -206,12 +206,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--split", choices=["test", "validate"], default="test", help="who is asked; choose settings on 'validate'")
     add("--processes", type=int, default=1, help="that simulate people, at a time")
     add("--draws", type=int, default=2000, help="of the bootstrap over people")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.locations = tuple(options.locations)
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    options.locations = tuple(options.locations)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     runs.use_device(torch.get_num_threads())
     start = time.monotonic()

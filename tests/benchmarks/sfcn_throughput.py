@@ -1,13 +1,14 @@
 """Time training steps of the SFCN on whole volumes: the library's beside eager float32, and what lies between.
 
-    ./run python -m tests.benchmarks.sfcn_throughput [--quick] [--grid 160 192 160] [--batch 16] [--compile]
+    ./run python -m tests.benchmarks.sfcn_throughput [--quick] [--grid 160 192 160] [--batch 8] [--compile]
 
 Volumes are random 8-bit numbers, resident on the device; a step is that of the multi-task method: batch, shift,
 network, loss of six targets, gradients, optimiser. Routes are timed in turns, in one process; the best of the rounds
 counts. Without --grid it is 160 x 192 x 160 on a GPU and 80 x 96 x 80 on a CPU, where half precision is left out: few
 CPUs have instructions for it. Eager float32 is as torch comes, so that a GPU rounds to TF32 in convolutions; another
-row forbids that. Work is counted from the shapes of the convolutions (step_flop). "Busy" is the time in which some
-kernel runs (torch.profiler) over the time of a step without profiler.
+row forbids that. Batches of 8 keep the maps of the first block below 2^31 numbers, the limit of many kernels. Work is
+counted from the shapes of the convolutions (step_flop). "Busy" is the time in which some kernel runs (torch.profiler)
+over the time of a step without profiler.
 """
 
 import argparse
@@ -65,7 +66,8 @@ TARGETS = {
 
 def own_device(wanted: str | None = None) -> torch.device:
     """Give the device that is wanted, else a GPU if there is one."""
-    return torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
 
 
 def wait(device: torch.device) -> None:
@@ -333,6 +335,11 @@ def use(device: torch.device, threads: int) -> None:
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
+def said(number: float, form: str) -> str:
+    """Write a number, or a dash for one that was not measured."""
+    return "-" if np.isnan(number) else format(number, form)
+
+
 def text(table: list[dict], grid: Sequence[int]) -> list[str]:
     """Lay the table out."""
     work = step_flop(grid) / 1e9
@@ -343,7 +350,8 @@ def text(table: list[dict], grid: Sequence[int]) -> list[str]:
     lines.append(f"{'route':40}{names}")
     for row in table:
         numbers = f"{row['batch']:6}{row['volumes_per_second']:8.2f}{row['ratio']:7.2f}{row['cpu_ratio']:10.2f}"
-        numbers += f"{row['tflops']:9.3f}{row['of_peak']:9.1%}{row['memory']:9.1f}{row['busy']:7.1%}"
+        numbers += f"{row['tflops']:9.3f}{said(row['of_peak'], '.1%'):>9}{said(row['memory'], '.1f'):>9}"
+        numbers += f"{said(row['busy'], '.1%'):>7}"
         lines.append(f"{row['route']:40}{numbers}")
     for row in table:
         lines.append(
@@ -358,7 +366,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--quick", action="store_true", help="32 x 32 x 32, two volumes: whether it runs")
     parser.add_argument("--device", help="cuda or cpu")
     parser.add_argument("--grid", type=int, nargs=3)
-    parser.add_argument("--batch", type=int, help="16 on a GPU, 2 on a CPU")
+    parser.add_argument("--batch", type=int, help="8 on a GPU, 2 on a CPU")
     parser.add_argument("--steps", type=int, help="timed, in each round: 10 on a GPU, 1 on a CPU")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of a CPU")
@@ -367,7 +375,7 @@ def main(arguments: list[str] | None = None) -> dict:
     device = own_device(given.device)
     cuda = device.type == "cuda"
     grid = tuple(given.grid or ((32, 32, 32) if given.quick else GRIDS[device.type]))
-    batch, steps = given.batch or (16 if cuda and not given.quick else 2), given.steps or (10 if cuda else 1)
+    batch, steps = given.batch or (8 if cuda and not given.quick else 2), given.steps or (10 if cuda else 1)
     use(device, given.threads)
     table = compare(grid, batch, steps, 1 if given.quick else given.rounds, device, given.compile)
     print("\n".join(text(table, grid)))

@@ -8,9 +8,11 @@ sample after the other in the workers of a DataLoader; float32, eager, contiguou
 list of augmentations with the same probabilities and strengths (labels, which is in neither library for patches
 without label maps, is restated in numpy), the same encoder and loss, and read the loss after each step.
 
-Routes take turns, in one process; the least of the rounds counts. Wall seconds hold what waits for what; cpu seconds
-(all threads and workers) do not change with other work on the machine. The workers' start is part of their epoch.
-Stages are timed one after the other in one process; a GPU waits after each, which it does not in a training.
+Routes take turns, in one process; the least of the rounds counts. Wall seconds hold what waits for what. Cpu seconds
+(all threads and workers) do not change with other work on the machine, as long as --cores is 1: of two threads that
+share a convolution, the one that waits for the other spins, and on a busy machine it spins for long. The workers' start
+is part of their epoch. Stages are timed one after the other in one process; a GPU waits after each, which it does not
+in a training.
 """
 
 import argparse
@@ -43,27 +45,29 @@ from workflow_scripts.lib.pretrain.loop import train
 from workflow_scripts.lib.pretrain.settings import Settings
 from workflow_scripts.lib.pretrain.source import PatchSource
 
-# all nine and scaling, as strong as envs/paper.yaml has them; spike and labels, which it leaves out, as pictured
-STRENGTHS = {"rotation": 10.0, "scaling": 0.1, "crop": 0.9, "flip": 0.5, "labels": 0.25, "contrast": 1.3}
-STRENGTHS |= {"bias": 0.2, "blur": 0.6, "spike": 0.2, "noise": 0.1}
+# all nine and scaling, as strong as the config has them; spike and labels, which it leaves out, as pictured
+STRENGTHS = {"rotation": 10.0, "scaling": 0.1, "flip": 0.5, "labels": 0.25, "contrast": 1.3, "bias": 0.2}
+STRENGTHS |= {"blur": 0.6, "spike": 0.2, "noise": 0.1}
+CROPS = {"cuda": 0.9, "cpu": 0.75}  # envs/paper.yaml, config.yaml
+SOME = 16  # scans that stages are timed on where it goes one by one
 METHODS = {"simclr": {"objective": "simclr", "projector": True}, "rnce": {"objective": "rnce"}}
 QUICK = {"spacings": [8], "batch": 12, "steps": 2, "rounds": 1}
-# spacing -> batch on a CPU: about a second a step
-CPU_BATCH = {8: 64, 4: 64, 2: 16, 1: 8}
+# spacing -> batch on a CPU: less than a second a step
+CPU_BATCH = {8: 72, 4: 72, 2: 16, 1: 4}
 
 
-def settings(objective: str, batch: int, epochs: int, precision: str) -> Settings:
+def settings(options: argparse.Namespace, batch: int, device: torch.device) -> Settings:
     """Say what a config would say."""
     section = {
-        "method": METHODS[objective],
+        "method": METHODS[options.objective],
         "temperature": 0.2,
         "representation": 64 if batch > 64 else 8,  # R-NCE needs more scans in a batch
-        "precision": precision,
+        "precision": "bfloat16" if device.type == "cuda" else "float32",
         "resident_gb": 100,
-        "augmentation": {"probability": 0.5, **STRENGTHS},
-        "patch": {"epochs": epochs, "batch": batch, "learning_rate": 1e-3, "checkpoint_epochs": 10**6},
+        "augmentation": {"probability": 0.5, "crop": options.crop, **STRENGTHS},
+        "patch": {"epochs": 1, "batch": batch, "learning_rate": 1e-3, "checkpoint_epochs": 10**6},
     }
-    return Settings.from_config(section, "patch", objective, 1)
+    return Settings.from_config(section, "patch", options.objective, 1)
 
 
 class Library:
@@ -110,13 +114,12 @@ class Library:
 def compare(study: Study, options: argparse.Namespace, batch: int, device: torch.device) -> list[dict]:
     """Time all routes in turns; return rows of the table: seconds a step, ratios to the library's."""
     cuda = device.type == "cuda"
-    given = settings(options.objective, batch, 1, "bfloat16" if cuda else "float32")
+    given = settings(options, batch, device)
     library, plain, warm = Library(given, study, device), Plain(given, study, device), 5 if cuda else 1
     # every worker makes some batches, or its start would count too much
-    plain_steps = max(options.steps, 3 * options.workers)
+    plain_steps = max(options.steps, 2 * options.workers)
     epochs = {name: Views(study, name, options.files, given.augmentation, plain_steps, batch) for name in LIBRARIES}
-    first = next(iter(torch.utils.data.DataLoader(epochs["monai"], batch)))
-    plain.learn(*first)
+    plain.learn(*stand_ins(study, given, batch))
     found: dict[str, list[dict]] = {}
     for _ in range(options.rounds):
         found.setdefault("library", []).append(library.train(warm, options.steps))
@@ -133,17 +136,22 @@ def compare(study: Study, options: argparse.Namespace, batch: int, device: torch
     return table
 
 
+def stand_ins(study: Study, given: Settings, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Make rows and two views of a batch as the straightforward route has them, of random numbers."""
+    kept = tuple(max(1, round(given.augmentation.crop * n)) for n in study.shape)
+    first, second = (study.mean + study.std * torch.randn(batch, 1, *kept) for _ in range(2))
+    return torch.arange(batch), first, second
+
+
 def stages(study: Study, options: argparse.Namespace, batch: int, device: torch.device) -> dict[str, dict[str, float]]:
     """Time what a step consists of, one after the other: ms a scan; cpu time on a CPU, else wall."""
-    cuda = device.type == "cuda"
-    given = settings(options.objective, batch, 1, "bfloat16" if cuda else "float32")
+    given = settings(options, batch, device)
     library, plain = Library(given, study, device), Plain(given, study, device)
     level, generator, rows = library.level(), torch.Generator(device).manual_seed(1), np.arange(batch)
     patches, optimizer = library.source.batch(rows), given.schedule.make_optimizer(level)
     classes = library.source.classes(rows)
-    few = Views(study, "monai", "npy", given.augmentation, 1, min(batch, 16))
-    images = [torch.from_numpy(read(few.files[row]))[None] for row in few.rows]
-    views = [torch.stack([few.view(image) for image in images for _ in range(-(-batch // len(images)))])[:batch]] * 2
+    images = [torch.from_numpy(read(file))[None] for file in study.files["npy"][:SOME]]
+    views = stand_ins(study, given, batch)
 
     def augmented() -> torch.Tensor:
         both = torch.cat([augment(patches, given.augmentation, generator, classes) for _ in range(2)])
@@ -165,7 +173,7 @@ def stages(study: Study, options: argparse.Namespace, batch: int, device: torch.
     fixed, cpu = augmented(), torch.device("cpu")
     ours = {"load": per_scan(lambda: (library.source.batch(rows), library.source.classes(rows)))}
     ours |= {"augment": per_scan(augmented), "network": per_scan(network)}
-    learned = per_scan(lambda: plain.learn(torch.arange(batch), *views))
+    learned = per_scan(lambda: plain.learn(*views))
     found = {"library": ours}
     for name in LIBRARIES:
         chosen = Views(study, name, "npy", given.augmentation, 1, len(images))
@@ -173,14 +181,14 @@ def stages(study: Study, options: argparse.Namespace, batch: int, device: torch.
         found[name] = {"augment": both, "network": learned}
         for kind, files in study.files.items():
             found[name][f"load {kind}"] = per_scan(
-                lambda files=files: [read(files[row]) for row in few.rows], len(images), cpu
+                lambda files=files: [read(file) for file in files[:SOME]], len(images), cpu
             )
     return found
 
 
-def each_transform(study: Study, batch: int, device: torch.device) -> dict[str, dict[str, float]]:
+def each_transform(study: Study, crop: float, batch: int, device: torch.device) -> dict[str, dict[str, float]]:
     """Time each transform when it is applied: ms a view; the library's on the device, the others' on one core."""
-    images = [torch.from_numpy(read(file))[None] for file in study.files["npy"][:8]]
+    images = [torch.from_numpy(read(file))[None] for file in study.files["npy"][: SOME // 2]]
     source = PatchSource(study.shards, PATCH, study.ids, device, 10**11)
     patches, classes = (take(np.arange(batch)) for take in (source.batch, source.classes))
     generator, always = (
@@ -221,20 +229,23 @@ def measure(options: argparse.Namespace, spacing: int, device: torch.device) -> 
     shape = tuple(part.stop - part.start for part in patch_slices(spacing)[PATCH])
     batch = options.batch or (256 if device.type == "cuda" else CPU_BATCH[spacing])
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(Path(folder), shape, 2 * batch)
+        study = Study(Path(folder), shape, 2 * batch, 2 * batch if options.files == "nii.gz" else SOME)
         return {
             "spacing": spacing,
             "shape": shape,
             "batch": batch,
+            "crop": options.crop,
             "steps": compare(study, options, batch, device),
             "stages": stages(study, options, batch, device),
-            "transforms": each_transform(study, batch, device),
+            "transforms": each_transform(study, options.crop, batch, device),
         }
 
 
 def text(found: dict) -> list[str]:
     """Lay the tables of one spacing out."""
-    lines = [f"{found['spacing']} mm, patches of {' x '.join(map(str, found['shape']))}, batches of {found['batch']}"]
+    shape = " x ".join(map(str, found["shape"]))
+    kept = f"{found['crop']:g} of each axis kept, {found['batch']} a batch"
+    lines = [f"{found['spacing']} mm, patches of {shape}, {kept}"]
     lines.append(f"{'route':20}{'wall s/step':>12}{'ratio':>8}{'cpu s/step':>12}{'ratio':>8}")
     for row in found["steps"]:
         numbers = f"{row['wall']:12.3f}{row['ratio']:8.2f}{row['cpu']:12.3f}{row['cpu_ratio']:8.2f}"
@@ -242,14 +253,21 @@ def text(found: dict) -> list[str]:
     first = found["steps"][0]
     if first["busy"] is not None:
         lines.append(f"GPU busy {first['busy']:.1%} of a step")
-    lines.append("where it goes: " + ", ".join(f"{group} {share:.0%}" for group, share in first["shares"].items()))
-    lines.append("ms a scan: " + "; ".join(f"{name} {_said(parts)}" for name, parts in found["stages"].items()))
-    lines.append("ms a view: " + "; ".join(f"{name} {_said(parts)}" for name, parts in found["transforms"].items()))
+    lines.append(
+        "where the library's goes: " + ", ".join(f"{name} {part:.0%}" for name, part in first["shares"].items())
+    )
+    for title, part in (("ms a scan, stage by stage", "stages"), ("ms a view, each transform applied", "transforms")):
+        lines += [title, *_grid(found[part])]
     return lines
 
 
-def _said(numbers: dict[str, float]) -> str:
-    return ", ".join(f"{name} {number:.2f}" for name, number in numbers.items())
+def _grid(numbers: dict[str, dict[str, float]]) -> list[str]:
+    """Lay rows of numbers out; a column that a row has not is empty."""
+    names = list(dict.fromkeys(name for row in numbers.values() for name in row))
+    lines = [f"{'':12}" + "".join(f"{name:>13}" for name in names)]
+    for title, row in numbers.items():
+        lines.append(f"{title:12}" + "".join(f"{row[name]:13.2f}" if name in row else f"{'':13}" for name in names))
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -262,6 +280,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--steps", type=int, help="timed in each round: 30 on a GPU, 3 on a CPU")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--objective", choices=METHODS, default="simclr")
+    parser.add_argument("--crop", type=float, help="share of each axis: 0.9 on a GPU, 0.75 on a CPU")
     parser.add_argument("--files", choices=("npy", "nii.gz"), default="npy")
     parser.add_argument("--cores", type=int, help="2 on a CPU: threads, and workers of the straightforward route")
     parser.add_argument("--workers", type=int, help="of the straightforward route: as many as cores, 16 at most")
@@ -269,9 +288,11 @@ def main(arguments: list[str] | None = None) -> dict:
     given = parser.parse_args(arguments)
     device = own_device(given.device)
     cuda, there = device.type == "cuda", len(os.sched_getaffinity(0))
-    chosen = {"spacings": [1] if cuda else [4, 2, 1], "steps": 30 if cuda else 3}
-    for name, value in {**chosen, **(QUICK if given.quick else {})}.items():
-        if given.quick or getattr(given, name) is None:
+    chosen = {"spacings": [1] if cuda else [4, 2, 1], "steps": 30 if cuda else 3, "crop": CROPS[device.type]}
+    if given.quick:
+        vars(given).update(QUICK)
+    for name, value in chosen.items():
+        if getattr(given, name) is None:
             setattr(given, name, value)
     cores = min(there, given.cores or (there if cuda else 2))
     given.workers = min(16, cores) if given.workers is None else given.workers

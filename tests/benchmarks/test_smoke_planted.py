@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from tests.benchmarks import phantom_store, planted_representations, planted_scores
 from workflow_scripts.lib.phantom import fields
+from workflow_scripts.lib.pretrain import runs
 
 TINY = ["--people", "40", "--spacing", "8", "--epochs", "1", "--image-epochs", "1", "--batch", "20", "--draws", "20"]
 
@@ -29,10 +30,14 @@ def test_the_command_writes_its_tables(folder):
     assert (folder / "planted_representations.png").stat().st_size > 10_000
 
 
-def test_nothing_is_done_twice(folder):
-    made = {path: path.stat().st_mtime_ns for path in folder.glob("*/*/*.npy")}
-    planted_representations.main(["--out", str(folder), *TINY, "--representation", "8"])
-    assert made and made == {path: path.stat().st_mtime_ns for path in folder.glob("*/*/*.npy")}
+def test_nothing_is_done_twice(folder, monkeypatch):
+    options = planted_representations.parse(["--out", str(folder), *TINY, "--representation", "8"])
+    monkeypatch.setattr(runs, "train_patch", None)
+    monkeypatch.setattr(runs, "train_image", None)
+    monkeypatch.setattr(phantom_store, "_write_shard", None)
+    study = planted_representations.Study.make(options, folder)
+    found = planted_representations.represent(study, "rnce", 1)
+    assert found["patch"].shape == (40, 2, 8) and found["image"].shape == (40, 8)
 
 
 def test_who_is_held_out_trained_nothing(folder):
