@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 METHODS = {
     "rnce": {"objective": "rnce", "projector": False, "reconstruction": "per_entry", "ridge": 1e-4},
+    # with the head that SimCLR's authors put between representation and contrast; not as published
+    "rnce_head": {"objective": "rnce", "projector": True, "reconstruction": "per_entry", "ridge": 1e-4},
     "simclr": {"objective": "simclr", "projector": True},
     # the representation that the loss sees, as in R-NCE
     "simclr_bare": {"objective": "simclr", "projector": False},
@@ -48,7 +50,7 @@ AUGMENTATION = {"rotation": 2.0, "contrast": 1.15, "bias": 0.05, "blur": 0.3, "n
 def section(options: argparse.Namespace, name: str) -> dict:
     """Write down what the config of a study would say about one method."""
     method = dict(METHODS[name])
-    if name == "rnce":
+    if method["objective"] == "rnce":
         method["weight"] = options.weight
     schedule = {"batch": options.batch, "learning_rate": options.learning_rate, "checkpoint_epochs": 5}
     return {
@@ -113,7 +115,7 @@ def patch_tokens(study: Study, name: str, seed: int, place: str) -> np.ndarray:
         levels.refresh_normalisation(encoder, seen, options.batch)
         return levels.encode(encoder, everybody)
     settings = runs.Settings.from_config(section(options, name), "patch", name, seed)
-    auxiliary = study.auxiliary(study.columns[study.locations.index(place)]) if name == "rnce" else None
+    auxiliary = study.auxiliary(study.columns[study.locations.index(place)]) if name.startswith("rnce") else None
     checkpoint = folder / "checkpoints" / f"{place}.safetensors"
     log = runs.train_patch(settings, place, study.shards, study.training, auxiliary, checkpoint, output)
     log.to_csv(folder / f"{place}.tsv", sep="\t", index=False)
@@ -134,11 +136,11 @@ def image_representation(study: Study, name: str, seed: int, tokens: np.ndarray)
     else:
         settings = runs.Settings.from_config(section(options, name), "image", name, seed)
         columns = list(dict.fromkeys(column for part in study.columns for column in part))
-        auxiliary = study.auxiliary(columns) if name == "rnce" else None
+        auxiliary = study.auxiliary(columns) if name.startswith("rnce") else None
         covered = np.array([[column in part for column in columns] for part in study.columns])
         output = folder / "image.safetensors"
         log = runs.train_image(
-            *(settings, tokens[trains], study.training, auxiliary, covered if name == "rnce" else None),
+            *(settings, tokens[trains], study.training, auxiliary, covered if name.startswith("rnce") else None),
             *(folder / "checkpoints" / "image.safetensors", output),
         )
         log.to_csv(folder / "image.tsv", sep="\t", index=False)
@@ -169,7 +171,7 @@ def represent(study: Study, name: str, seed: int) -> dict[str, np.ndarray]:
     said = {key: value for key, value in vars(study.options).items() if key not in ignored}
     folder = study.folder / name / str(seed)
     patch = {key: value for key, value in said.items() if key not in ("image_epochs", "locations")}
-    if name != "rnce":
+    if not name.startswith("rnce"):
         said.pop("weight"), patch.pop("weight")
     parts = []
     for place in study.locations:

@@ -30,6 +30,7 @@ RIVALS = ("features", "simclr", "simclr_bare", "random")
 NAMES = {
     "features": "Features alone",
     "rnce": "R-NCE",
+    "rnce_head": "R-NCE, with a head",
     "simclr": "SimCLR",
     "simclr_bare": "SimCLR, no projector",
     "random": "Random weights",
@@ -142,8 +143,9 @@ def score(
             got = {name: np.mean([one[target] for one in seeds], axis=0) for name, seeds in answers.items()}
             said = {"table": table, "level": level, "target": target, "metric": metric}
             rows += [_row(values, **said, representation=name, against="") for name, values in got.items()]
-            for rival in [rival for rival in RIVALS if rival in got and "rnce" in got]:
-                rows.append(_row(got["rnce"] - got[rival], **said, representation="rnce", against=rival))
+            for own in [name for name in ("rnce", "rnce_head") if name in got]:
+                for rival in [rival for rival in RIVALS if rival in got]:
+                    rows.append(_row(got[own] - got[rival], **said, representation=own, against=rival))
     return pd.DataFrame(rows)
 
 

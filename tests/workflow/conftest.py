@@ -12,7 +12,7 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def snakemake(folder, *arguments, check=True, timeout=1500):
+def snakemake(folder, *arguments, check=True, timeout=3000):
     """Run Snakemake on the project's Snakefile with ``folder`` as its working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", "2", "--scheduler", "greedy", *map(str, arguments)]
