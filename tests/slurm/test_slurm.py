@@ -81,7 +81,7 @@ def run(folder, *arguments):
     command += ["--configfile", *configs, "--allowed-rules", "pretrain_patches", "embed_features"]
     command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=170, env=environment)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, env=environment)
     logs = "\n".join(path.read_text()[-3000:] for path in folder.glob("results/logs/**/*.log"))
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}\n{logs}"
     return done.stdout + done.stderr

@@ -42,6 +42,7 @@ cat >$config/gres.conf <<END
 NodeName=$host Name=gpu Type=fake File=/dev/null
 NodeName=$host Name=gpu Type=fake File=/dev/zero
 END
+# nproc takes OMP_NUM_THREADS for the number of cores, which tests that share the machine set to 1
 # no cgroups (absent in most containers): slurmd measures memory itself, every two seconds, and kills what has too much
 cat >$config/slurm.conf <<END
 $mark
@@ -70,7 +71,7 @@ ReturnToService=2
 # finished jobs are remembered for so many seconds, for squeue and scontrol
 MinJobAge=600
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:fake:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(env -u OMP_NUM_THREADS nproc) RealMemory=$memory Gres=gpu:fake:2 State=UNKNOWN
 PartitionName=cpu Nodes=$host Default=YES MaxTime=24:00:00 State=UP
 PartitionName=gpu Nodes=$host MaxTime=24:00:00 State=UP
 END
