@@ -85,6 +85,36 @@ def test_the_gradient_is_that_of_the_loss():
         np.testing.assert_allclose(gradient[:, column], slope, rtol=1e-5, atol=1e-6)
 
 
+def test_the_gradient_alone_is_the_gradient_also_where_classes_are_certain():
+    x, y, weights = simulate(40, 5, 5, fits=3)
+    problem = logistic.make_problem(x, y, weights, 0.7)
+    beta = np.random.default_rng(2).normal(size=(3, 6))
+    for size in (1, 1e3):  # exp overflows at 710
+        gradient, _, error = problem.gradient(size * beta)
+        np.testing.assert_allclose(problem.slope(size * beta), gradient, rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(problem.error(gradient), error)
+
+
+def test_a_fit_does_not_depend_on_those_stepped_with_it(monkeypatch):
+    x, y, weights = simulate(300, 8, 20, fits=7)
+    expected, _ = logistic.fit_logistic(x, y, weights)
+    monkeypatch.setattr(logistic, "SHARED_FITS", 2)
+    scores, error = logistic.fit_logistic(x, y, weights)
+    assert error.max() <= logistic.TOLERANCE
+    np.testing.assert_allclose(scores, expected, atol=1e-9)
+
+
+def test_the_published_design_needs_no_newton_step_of_its_own(monkeypatch):
+    x, y, weights = simulate(600, 20, 25, fits=5)
+    pooled = logistic.make_problem(x, y, np.ones((1, 600)), 1.0)
+    steps = []
+    slope = logistic.Problem.slope
+    monkeypatch.setattr(logistic.Problem, "slope", lambda self, beta: steps.append(1) or slope(self, beta))
+    _, error = logistic.shared_steps(logistic.make_problem(x, y, weights, 1.0), pooled)
+    assert error.max() <= logistic.TOLERANCE
+    assert len(steps) <= 12
+
+
 def test_weights_may_be_counts():
     x, y, _ = simulate(60, 6, 5)
     counts = np.random.default_rng(3).integers(0, 3, size=(1, 60)).astype(float)

@@ -22,6 +22,7 @@ from workflow_scripts.lib.study.errors import StudyError
 TOLERANCE = 1e-9  # of the gradient per unit of weight, in standardised units
 ACCEPTED = 1e-6  # rounding may stop a nearly separable fit here
 SHARED_STEPS = 60  # a shared step costs about d/4 times less than a Newton step
+SHARED_FITS = 128  # stepped together: few enough that what a step works on stays in the cache
 DIVERGED = 1e6
 NEWTON_STEPS = 100
 HALVINGS = 30
@@ -46,7 +47,7 @@ class Problem:
     penalty: np.ndarray
     scale: np.ndarray
 
-    def part(self, fits: np.ndarray) -> "Problem":
+    def part(self, fits: np.ndarray | slice) -> "Problem":
         """Return the problem of some of the fits."""
         return Problem(self.x, self.y, self.weights[fits], self.penalty[fits], self.scale[fits])
 
@@ -55,12 +56,26 @@ class Problem:
         margin = (2 * self.y - 1) * (beta @ self.x.T)
         return (self.weights * np.logaddexp(0, -margin)).sum(1) + 0.5 * (self.penalty * beta**2).sum(1)
 
+    def slope(self, beta: np.ndarray) -> np.ndarray:
+        """Return the gradient alone, (fits, d + 1) -> (fits, d + 1); in place, since it is most of the work."""
+        p = -beta @ self.x.T
+        with np.errstate(over="ignore"):  # exp(710): p is 0
+            np.exp(p, out=p)
+        p += 1
+        np.reciprocal(p, out=p)
+        p -= self.y
+        p *= self.weights
+        return p @ self.x + self.penalty * beta
+
+    def error(self, gradient: np.ndarray) -> np.ndarray:
+        """Measure gradients in standardised units per unit of weight: the largest of each fit, (fits,)."""
+        return np.abs(gradient / self.scale).max(1) / self.weights.sum(1)
+
     def gradient(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the gradient (fits, d + 1), the curvatures w p (1 - p) (fits, n) and the error (fits,)."""
         p = special.expit(beta @ self.x.T)
         gradient = (self.weights * (p - self.y)) @ self.x + self.penalty * beta
-        error = np.abs(gradient / self.scale).max(1) / self.weights.sum(1)
-        return gradient, self.weights * p * (1 - p), error
+        return gradient, self.weights * p * (1 - p), self.error(gradient)
 
 
 def common_scale(x: np.ndarray) -> np.ndarray:
@@ -146,6 +161,39 @@ def newton(problem: Problem, beta: np.ndarray, tolerance: float = TOLERANCE) -> 
     return beta, error
 
 
+def _descend(
+    problem: Problem, factor: tuple, beta: np.ndarray, gradient: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Step a few fits from ``beta``, where their gradient is known, until the error is small, huge or not to be mended.
+
+    Each step is corrected by what the last one taught (a secant in the metric of the shared Hessian; Anderson's method
+    of depth 1): 7 to 8 steps instead of 8 to 10 with 64 to 104 columns.
+    """
+    beta, error = beta.copy(), problem.error(gradient)
+    active, share = np.arange(len(beta)), np.minimum(problem.weights.mean(1, keepdims=True), 1)
+    last = None
+    for _ in range(SHARED_STEPS):
+        keep = (error[active] > tolerance) & (error[active] < DIVERGED)
+        if not keep.all():
+            active, gradient = active[keep], gradient[keep]
+            last = last and tuple(values[keep] for values in last)
+        if not len(active):
+            break
+        step = plain = -linalg.cho_solve(factor, gradient.T, check_finite=False).T / share[active]
+        if last is not None:
+            moved, before, plain_before = last
+            taught, turn = gradient - before, plain - plain_before
+            length = (taught * turn).sum(1)
+            part = (taught * plain).sum(1) / np.where(length < 0, length, -np.inf)
+            step = plain - part[:, None] * (moved + turn)
+        last = (step, gradient, plain)
+        beta[active] += step
+        part = problem if len(active) == len(beta) else problem.part(active)
+        gradient = part.slope(beta[active])
+        error[active] = part.error(gradient)
+    return beta, error
+
+
 def shared_steps(problem: Problem, pooled: Problem, tolerance: float = TOLERANCE) -> tuple[np.ndarray, np.ndarray]:
     """Minimise with one factorised Hessian for all fits, that of the fit to all rows.
 
@@ -168,17 +216,12 @@ def shared_steps(problem: Problem, pooled: Problem, tolerance: float = TOLERANCE
     start, _ = newton(pooled, np.zeros((1, problem.x.shape[1])), tolerance)
     _, curvature, _ = pooled.gradient(start)
     factor = linalg.cho_factor(_hessians(pooled, curvature)[0])
-    beta = np.repeat(start, len(problem.weights), 0)
-    error = np.full(len(beta), np.inf)
-    active = np.arange(len(beta))
-    for _ in range(SHARED_STEPS):
-        part = problem.part(active)
-        gradient, _, error[active] = part.gradient(beta[active])
-        keep = (error[active] > tolerance) & (error[active] < DIVERGED)
-        active, gradient, share = active[keep], gradient[keep], part.weights[keep].mean(1, keepdims=True)
-        if not len(active):
-            break
-        beta[active] -= linalg.cho_solve(factor, gradient.T).T / np.minimum(share, 1)
+    residual = special.expit(problem.x @ start[0]) - problem.y  # the same for all fits: their first gradient is cheap
+    gradient = problem.weights @ (residual[:, None] * problem.x) + problem.penalty * start
+    beta, error = np.repeat(start, len(problem.weights), 0), np.empty(len(problem.weights))
+    for first in range(0, len(beta), SHARED_FITS):
+        rows = slice(first, first + SHARED_FITS)
+        beta[rows], error[rows] = _descend(problem.part(rows), factor, beta[rows], gradient[rows], tolerance)
     return beta, error
 
 
