@@ -23,6 +23,7 @@ ALLOWED = {
     "evaluate": {"cohort", "features"},
     "brainage": {"cohort", "features", "evaluate"},
     "genetics": {"cohort", "features"},
+    "finetune": {"evaluate", "pretrain", "models", "imaging", "cohort"},
     "figures": set(),
     "phantom": {"imaging", "genetics"},
 }

@@ -8,7 +8,7 @@ import torch
 
 from workflow_scripts.lib.pretrain import checkpoint as checkpoints
 from workflow_scripts.lib.pretrain import loop
-from workflow_scripts.lib.pretrain.loop import Schedule, train
+from workflow_scripts.lib.pretrain.loop import Diverged, Schedule, train
 from workflow_scripts.lib.study.errors import StudyError
 
 CPU = torch.device("cpu")
@@ -177,9 +177,52 @@ def test_validation_every_few_epochs_and_after_the_last(tmp_path):
     assert [row["epoch"] for row in rows if row["chosen"]] == [4]
 
 
+@pytest.mark.parametrize(
+    ("criteria", "options", "trained", "best"),
+    [
+        ((3, 2, 2, 1, 0, 0), {"patience": 2}, 6, 5),  # an equal epoch is no better one, but patience is not over
+        ((3, 2, 2, 4, 0, 0), {"patience": 2}, 4, 2),
+        ((3, 2, 2, 4, 0, 0), {"patience": 1}, 3, 2),
+        ((3, math.nan, 4, 0, 0, 0), {"patience": 2}, 3, 1),
+        ((3, 4, 0), {"patience": 3, "validate_epochs": 2}, 6, 6),  # validated after 2, 4 and 6
+        ((3, 4, 0), {"patience": 1, "validate_epochs": 2}, 4, 2),  # not over in between
+        ((3, 4, 5, 6, 7, 8), {"patience": None}, 6, 1),
+    ],
+)
+def test_training_stops_early_only_if_asked_to(tmp_path, criteria, options, trained, best):
+    model = torch.nn.Linear(1, 1)
+    validate = Validation(model, map(float, criteria))
+    run = functools.partial(fit, tmp_path, quadratic(model), model, epochs=6, checkpoint_epochs=9, **options)
+    rows = run(hooks={"validate": validate})
+    assert [row["epoch"] for row in rows] == list(range(1, trained + 1))
+    assert [row["epoch"] for row in rows if row["chosen"]] == [best]
+    weight = model.weight.item()
+    model.weight.data.zero_()
+    assert str(run(hooks={"validate": pytest.fail})) == str(rows)  # its checkpoint knows that it is over
+    assert model.weight.item() == weight
+
+
+def test_up_to_an_early_stop_nothing_is_different(tmp_path):
+    logs = []
+    for patience in (None, 2):
+        model = torch.nn.Linear(1, 1, dtype=torch.float64)
+        torch.nn.init.ones_(model.weight)
+        validate = Validation(model, iter([3.0, 2.0, 4.0, 4.0, 5.0, 5.0]))
+        hooks = {"validate": validate}
+        logs.append(fit(tmp_path / str(patience), quadratic(model), model, epochs=6, hooks=hooks, patience=patience))
+    assert [len(rows) for rows in logs] == [6, 4]
+    assert logs[0][:4] == logs[1]
+
+
+def test_patience_without_validation_is_refused(tmp_path):
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(StudyError, match="needs validation"):
+        fit(tmp_path, quadratic(model), model, patience=2)
+
+
 def test_no_epoch_to_choose_is_an_error(tmp_path):
     model = torch.nn.Linear(1, 1)
-    with pytest.raises(StudyError, match=r"m patch p: the validation criterion was finite in no epoch"):
+    with pytest.raises(Diverged, match=r"m patch p: the validation criterion was finite in no epoch"):
         fit(tmp_path, quadratic(model), model, hooks={"validate": Validation(model, [math.nan] * 3)})
 
 
@@ -228,7 +271,7 @@ def test_a_loss_that_is_not_finite_is_an_error_with_its_place(tmp_path, value):
         calls.append(1)
         return model.weight.sum() * (value if len(calls) == 4 else 1.0), {}
 
-    with pytest.raises(StudyError, match=r"epoch 2, step 2: the loss is (nan|-?inf)"):
+    with pytest.raises(Diverged, match=r"epoch 2, step 2: the loss is (nan|-?inf)"):
         fit(tmp_path, step, model)
 
 
@@ -254,7 +297,7 @@ def test_a_step_that_is_not_finite_leaves_the_last_checkpoint_and_says_why(tmp_p
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoints, "save", remember)
-        with pytest.raises(StudyError) as found:
+        with pytest.raises(Diverged) as found:
             fit(tmp_path, step, model, checkpoint_epochs=1)
     message = str(found.value)
     assert "m patch p, epoch 3, step 2: the norm of the gradient is nan" in message

@@ -71,7 +71,8 @@ def test_only_bookkeeping_is_left_out_of_the_identity():
     base = Schedule(epochs=1, batch=2, learning_rate=1)
     for change in ({"checkpoint_epochs": 3}, {"checkpoint_minutes": 1.0}):
         assert Schedule(**{**vars(base), **change}).identity == base.identity
-    changes = {"clip": 1.0, "ema": 0.9, "compile": True, "validate_epochs": 2, "optimizer": "lars", "epochs": 2}
+    changes = {"clip": 1.0, "ema": 0.9, "compile": True, "validate_epochs": 2, "optimizer": "lars"}
+    changes |= {"epochs": 2, "patience": 3}
     for name, value in changes.items():
         assert Schedule(**{**vars(base), name: value}).identity != base.identity
 
@@ -88,6 +89,7 @@ def test_only_bookkeeping_is_left_out_of_the_identity():
         {"clip": -0.1},
         {"ema": 1.0},
         {"ema": -0.1},
+        {"patience": 0},
     ],
 )
 def test_impossible_schedules_are_refused(wrong):

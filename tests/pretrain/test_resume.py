@@ -96,6 +96,17 @@ def test_every_optimizer_goes_on_where_it_was(tmp_path, optimizer):
     assert contents(tmp_path / "stopped") == contents(tmp_path / "undisturbed")
 
 
+@pytest.mark.parametrize("at", [4, 6, 7])
+def test_early_stopping_stops_where_it_would_have(tmp_path, at):
+    options = {"patience": 2, "epochs": 8, "checkpoint_epochs": 1}
+    small_study.train(tmp_path / "undisturbed", "everything", **options)
+    rows = pd.read_csv(tmp_path / "undisturbed/one.tsv", sep="\t")
+    assert 3 <= len(rows) < 8 and not rows["chosen"].iloc[-2:].any()
+    train_until(tmp_path / "stopped", at=min(at, 2 * len(rows)), method="everything", **options)
+    small_study.train(tmp_path / "stopped", "everything", **options)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "undisturbed")
+
+
 def test_what_is_resumed_is_all_needed(tmp_path, undisturbed):
     """Each thing that a checkpoint holds matters: without it the result is another."""
     rows = pd.read_csv(io.BytesIO(undisturbed["everything"]["one.tsv"]), sep="\t")

@@ -14,7 +14,8 @@ A loss that has no gradient (no image of the batch has a label) ends after 2: no
 
 One end of an epoch: means become a row of the log; where it is due, ``validate`` sees the moving average of the
 weights (the weights themselves if there is none), and the best of them are kept; the row goes to log and curves; the
-checkpoint is written. After the last epoch the network has the best weights, else the average, else the last.
+checkpoint is written. With ``patience`` that may be the end: whether it is follows from the checkpoint alone. After
+the last epoch the network has the best weights, else the average, else the last.
 
 What is guaranteed: a run that is killed or stopped at any moment and started again with the same config, code, data,
 number of processes and threads gives, on a CPU, the same bytes as an undisturbed one: weights, moving average, best
@@ -54,6 +55,10 @@ REMEDY = (
 )
 Step = Callable[[np.ndarray, torch.Generator], tuple[torch.Tensor, dict[str, torch.Tensor]]]
 Validate = Callable[[], dict[str, float]]
+
+
+class Diverged(StudyError):
+    """The loss, its gradient or all validations stopped being numbers: a matter of the settings, not of the data."""
 
 
 def torch_generator(device: torch.device, seed: int, *keys: object) -> torch.Generator:
@@ -131,9 +136,11 @@ def train(
 
     Raises
     ------
+    Diverged
+        If the loss or the norm of its gradient is not finite, or no epoch has a criterion.
     StudyError
-        If the loss or the norm of its gradient is not finite, the representation has collapsed at the end, no
-        epoch has a criterion, or a batch cannot be divided equally between the processes.
+        If the representation has collapsed at the end, a batch cannot be divided equally between the processes, or
+        the schedule has ``patience`` and there is nothing to validate.
     SystemExit
         With status 143 after SIGTERM; a checkpoint has been written.
     """
@@ -146,13 +153,13 @@ def train(
         training = _Training(run, step, scans, schedule, keys, device, (checkpoint, known), validate, prefetch)
         at = run.at
         with Watch(training.name, training.total, training.taken, curves) as watch:
-            while at.epoch < schedule.epochs:
+            while not training.is_over():
                 if at.step < training.steps:
                     watch.step(training.take_step())
                     due = training.is_late()
                 else:
                     watch.epoch(training.close_epoch(), schedule.epochs)
-                    due = at.epoch % schedule.checkpoint_epochs == 0 or at.epoch == schedule.epochs
+                    due = at.epoch % schedule.checkpoint_epochs == 0 or training.is_over()
                 stopping = parallel.agreed(stop.is_set())
                 if due or stopping:
                     training.save()
@@ -177,6 +184,8 @@ class _Training:
         self.saved, self.saved_at = (self.at.epoch, self.at.step) if self.taken else None, time.monotonic()
         # two, since the first rows of the next epoch are announced at the end of this one
         self.order = functools.lru_cache(2)(lambda epoch: seeds.generator(*keys, "order", epoch).permutation(scans))
+        if schedule.patience is not None and validate is None:
+            raise StudyError(f"{self.name}: patience (early stopping) needs validation scans, and there are none")
         self.model.train()
         parallel.require_same(self.taken, f"the checkpoint {self.checkpoint}")
 
@@ -243,7 +252,7 @@ class _Training:
         if self.saved is not None:
             last = f"the last good checkpoint, {self.checkpoint}, is of epoch {self.saved[0]}, step {self.saved[1]}"
         details = diagnose(self.model, numbers, rate, self.rows(self.taken))
-        raise StudyError(f"{where}: {fault}. {details} Nothing of this step was kept; {last}. {REMEDY}")
+        raise Diverged(f"{where}: {fault}. {details} Nothing of this step was kept; {last}. {REMEDY}")
 
     def close_epoch(self) -> dict:
         """Turn the sums of an epoch into a row of the log, validate, and go on to the next."""
@@ -280,6 +289,14 @@ class _Training:
         self.model.train()
         return {f"valid_{name}": value for name, value in found.items()}
 
+    def is_over(self) -> bool:
+        """Whether no epoch is left, or none was better for so long that training stops early."""
+        at, patience = self.at, self.schedule.patience
+        if at.epoch >= self.schedule.epochs:
+            return True
+        just_validated = at.step == 0 and bool(at.rows) and "valid_criterion" in at.rows[-1]
+        return patience is not None and just_validated and at.epoch - at.best_epoch >= patience
+
     def is_late(self) -> bool:
         """Whether the last checkpoint was written too many minutes ago."""
         minutes = self.schedule.checkpoint_minutes
@@ -304,7 +321,7 @@ class _Training:
                 self.run.average.put_in()
             return at.rows
         if not at.best_epoch:
-            raise StudyError(
+            raise Diverged(
                 f"{self.name}: the validation criterion was finite in no epoch, so that none can be chosen. Look at "
                 "the labels of the validation scans, or lower learning_rate."
             )

@@ -46,6 +46,10 @@ class Schedule:
         And one every so many minutes; 0 for none.
     validate_epochs : int
         Validation every so many epochs, and after the last.
+    patience : int or None
+        Stop early: after a validation with none better in the last so many epochs. None (the usual) trains all
+        ``epochs``. The learning rate follows its planned course up to there, so that epochs that are trained are the
+        same with and without.
     """
 
     epochs: int
@@ -61,6 +65,7 @@ class Schedule:
     checkpoint_epochs: int = 10
     checkpoint_minutes: float = 15.0
     validate_epochs: int = 1
+    patience: int | None = None
 
     def __post_init__(self):
         if self.optimizer not in OPTIMIZERS:
@@ -69,6 +74,10 @@ class Schedule:
             raise StudyError(
                 f"training needs at least 1 epoch, 2 images a batch, and a checkpoint and validation every 1 or more "
                 f"epochs; found {self.epochs}, {self.batch}, {self.checkpoint_epochs}, {self.validate_epochs}"
+            )
+        if self.patience is not None and self.patience < 1:
+            raise StudyError(
+                f"patience is a number of epochs of at least 1, or null for no early stopping; found {self.patience}"
             )
         if not 0 <= self.ema < 1 or self.clip < 0 or self.checkpoint_minutes < 0:
             raise StudyError(
