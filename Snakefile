@@ -60,6 +60,7 @@ except StudyError as error:
 
 # --- rules, a file a stage -----------------------------------------------------------------------------------------
 include: "rules/common.smk"
+include: "rules/common_evaluate.smk"
 include: "rules/phantom.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocess.smk"
@@ -68,9 +69,11 @@ include: "rules/patches.smk"
 include: "rules/features.smk"
 include: "rules/pretrain.smk"
 include: "rules/probe.smk"
+include: "rules/finetune.smk"
 include: "rules/brainage.smk"
 include: "rules/genetics.smk"
 include: "rules/figures.smk"
+include: "rules/figures_evaluate.smk"
 
 
 # --- targets -------------------------------------------------------------------------------------------------------
@@ -83,6 +86,7 @@ localrules:
     features,
     pretrain,
     probe,
+    finetune,
     ablations,
     bundles,
     brainage,
@@ -137,6 +141,12 @@ rule probe:
     """Scores of every representation on every task, and their comparison."""
     input:
         stage_outputs("probe"),
+
+
+rule finetune:
+    """Learning curves of every model, and their comparison."""
+    input:
+        stage_outputs("finetune"),
 
 
 rule ablations:

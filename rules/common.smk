@@ -70,12 +70,13 @@ def methods():
 
 
 def trained():
-    """List the methods that something trains: those in use and those of the ablations."""
+    """List the methods that something trains: those in use, those of the ablations, those that are finetuned."""
     ablations = config["pretrain"]["ablations"]
+    finetuned = [curve_method(name) for name in curve_models("network")]
     return [
         name
         for name in config["pretrain"]["methods"]
-        if name in {*methods(), *ablations}
+        if name in {*methods(), *ablations, *finetuned}
     ]
 
 
@@ -94,13 +95,29 @@ def any_of(names):
     return "|".join(names) or "(?!)"
 
 
-def method_weights(wildcards):
+def weights_of(method):
     """List what holds the trained networks of a method: the folders of its patches' chunks, or a file."""
-    folder = f"results/pretrain/{wildcards.method}"
-    if volume_of(wildcards.method):
+    folder = f"results/pretrain/{method}"
+    if volume_of(method):
         return [f"{folder}/pretrain_volume/weights.safetensors"]
     chunks = expand(f"{folder}/pretrain_patches/{{chunk}}", chunk=pretrain_chunks())
     return [*chunks, f"{folder}/pretrain_image/weights.safetensors"]
+
+
+def method_weights(wildcards):
+    """List what holds the trained networks of a method, see weights_of()."""
+    return weights_of(wildcards.method)
+
+
+def curve_models(kind):
+    """List the models of the learning curves that are of a kind: linear or network."""
+    entries = config["finetune"]["models"]
+    return [name for name, entry in entries.items() if entry["kind"] == kind]
+
+
+def curve_method(model):
+    """Name the pretraining method whose networks a model of the learning curves finetunes."""
+    return config["finetune"]["models"][model]["method"]
 
 
 def encoder_state(name):
@@ -154,7 +171,13 @@ def volume_names():
 
 def representations():
     """List what is compared: regional features, the methods, and the user's own."""
-    return ["features", *methods(), *config["representations"]]
+    subsets = config["features"]["subsets"]
+    return ["features", *subsets, *methods(), *config["representations"]]
+
+
+def several():
+    """Whether there is more than one representation to compare."""
+    return len(representations()) > 1
 
 
 def gap_representations():
@@ -166,6 +189,18 @@ def gap_representations():
 def pick(section, *keys):
     """Take some keys of a config section, so that a rule reruns for these and no others."""
     return {key: config[section][key] for key in keys}
+
+
+# keys of config section probe that comparisons depend on; fields of lib/evaluate/pairs.py: CompareOptions
+COMPARE_KEYS = [
+    "permutation",
+    "p_rule",
+    "n_permutations",
+    "n_swaps",
+    "n_bootstrap",
+    "level",
+    "continuous_metric",
+]
 
 
 def pretrain_chunks():
@@ -189,6 +224,16 @@ def pretrain_resource(key):
 def participants_table(wildcards):
     """Name the participants table of the embedded study, if it is among the inputs."""
     return PHANTOM_TABLE if uses_phantom(config) else []
+
+
+def has_volumes():
+    """Whether any input may have volumes of brains; exported tables have none."""
+    return any(entry["kind"] != "tables" for entry in config["cohort"]["inputs"])
+
+
+def has_genetics():
+    """Whether the study has genotypes: the embedded study makes its own, others ask for the stage."""
+    return uses_phantom(config) or "genetics" in config["stages"]
 
 
 def phantom_name():
@@ -273,17 +318,29 @@ def scan_mb():
     return 3500 if config["preprocess"]["backend"] == "meshnet" else 2000
 
 
+def calibration_cells():
+    """Name the simulated designs, such as leave_out_500_100."""
+    return [
+        f"{entry['kind']}_{entry['participants']}_{entry['size']}"
+        for entry in config["calibration"]["designs"]
+    ]
+
+
+COMPARISONS = ["results/probe/compare_probes/report.html"]
 FIGURES = [
     "biomarker_bars",
     "brainage_scatter",
     "gap_correlation",
-    "manhattan",
     "permutation_sensitivity",
 ]
-FIGURES += ["registrations"]
+FIGURES += ["comparison_forest"] if several() else []
+FIGURES += ["manhattan"] if has_genetics() else []
+FIGURES += ["registrations"] if has_volumes() else []
 FIGURES += ["variance_explained"] if methods() else []
 FIGURES += ["region_importance"] if patch_methods() else []
 FIGURES += ["training_curves"] if methods() else []
+FIGURES += ["external_tests"] if multitask_methods() else []
+FIGURES += ["learning_curves"] if "finetune" in config["stages"] else []
 FIGURES += ["planted_truth"] if uses_phantom(config) else []
 
 
@@ -304,6 +361,7 @@ def stage_outputs(stage):
         "features": [
             "results/features/harmonised.tsv",
             "results/features/assignment.tsv",
+            "results/features/sites.tsv",
         ],
         "pretrain": expand("results/embed/{name}.tsv", name=representations())
         + expand(
@@ -311,8 +369,10 @@ def stage_outputs(stage):
             name=multitask_methods(),
         ),
         "probe": ["results/probe/compare_probes/comparisons.tsv"]
+        + (COMPARISONS if several() else [])
         + (["results/probe/explain_features/explained.tsv"] if methods() else [])
         + expand("results/probe/rank_regions/{name}.tsv", name=patch_methods()),
+        "finetune": ["results/finetune/compare_curves/comparisons.tsv"],
         "brainage": ["results/brainage/gaps.tsv", "results/brainage/metrics.tsv"],
         "genetics": [
             "results/genetics/gwas/summary.tsv",
@@ -327,4 +387,5 @@ wildcard_constraints:
     batch=r"\d+",
     chunk=r"\d+",
     method=any_of(trained()),
+    cell=any_of(calibration_cells()),
     representation=any_of(dict.fromkeys(representations() + trained())),

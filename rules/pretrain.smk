@@ -147,7 +147,7 @@ rule pretrain_volume:
 
 
 rule predict_targets:
-    """Predict the labels that a network was trained on, for every scan, and score them by set and cohort."""
+    """Predict the labels that a network was trained on, for every scan, and score them by set and cohort, new cohorts apart."""
     input:
         weights="results/pretrain/{method}/pretrain_volume/weights.safetensors",
         card="results/pretrain/{method}/pretrain_volume/weights.json",
@@ -171,6 +171,9 @@ rule predict_targets:
         gpu=pretrain_resource("gpu"),
     params:
         code=code_hash("pretrain/predict_targets"),
+        seed=config["seed"],
+        n_bootstrap=config["interpret"]["n_bootstrap"],
+        level=config["probe"]["level"],
         targets=lambda wildcards: config["pretrain"]["methods"][wildcards.method][
             "targets"
         ],

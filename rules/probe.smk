@@ -44,6 +44,7 @@ rule compare_ablations:
     output:
         summary="results/probe/compare_ablations/summary.tsv",
         comparisons="results/probe/compare_ablations/comparisons.tsv",
+        coverage="results/probe/compare_ablations/coverage.tsv",
     log:
         "results/logs/compare_ablations/compare_ablations.log",
     benchmark:
@@ -58,15 +59,13 @@ rule compare_ablations:
         code=code_hash("probe/compare_ablations"),
         seed=config["seed"],
         representations=config["pretrain"]["ablations"],
-        probe=pick(
-            "probe", "permutation", "n_permutations", "level", "continuous_metric"
-        ),
+        probe=pick("probe", *COMPARE_KEYS),
     script:
         "../workflow_scripts/probe/compare_ablations.py"
 
 
 rule compare_probes:
-    """Compare the representations on each task: as published, and with a test that holds for the population."""
+    """Compare the representations on each task: as published, and with tests that hold for the population."""
     input:
         scores=expand(
             "results/probe/probe_representation/{representation}.parquet",
@@ -75,6 +74,8 @@ rule compare_probes:
         tasks="results/cohort/tasks.tsv",
     output:
         resamples="results/probe/compare_probes/resamples.tsv",
+        heldout="results/probe/compare_probes/heldout.parquet",
+        coverage="results/probe/compare_probes/coverage.tsv",
         summary="results/probe/compare_probes/summary.tsv",
         comparisons="results/probe/compare_probes/comparisons.tsv",
         sensitivity="results/probe/compare_probes/sensitivity.tsv",
@@ -86,17 +87,59 @@ rule compare_probes:
         "../envs/study.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=2500,
+        runtime=60,
     params:
         code=code_hash("probe/compare_probes"),
         seed=config["seed"],
         representations=representations(),
-        probe=pick(
-            "probe", "permutation", "n_permutations", "level", "continuous_metric"
-        ),
+        probe=pick("probe", *COMPARE_KEYS),
     script:
         "../workflow_scripts/probe/compare_probes.py"
+
+
+rule report_comparisons:
+    """Write the page of all comparisons: both kinds of p, what each test is conditional on, which scans are compared."""
+    input:
+        comparisons="results/probe/compare_probes/comparisons.tsv",
+        summary="results/probe/compare_probes/summary.tsv",
+        sensitivity="results/probe/compare_probes/sensitivity.tsv",
+        coverage="results/probe/compare_probes/coverage.tsv",
+        heldout="results/probe/compare_probes/heldout.parquet",
+        forest="results/figures/comparison_forest.png",
+        by_resamples="results/figures/permutation_sensitivity.png",
+    output:
+        page=report(
+            "results/probe/compare_probes/report.html",
+            caption="../workflow_scripts/figures/captions/comparison_report.rst",
+            category="Probes",
+            labels={"shows": "comparisons in numbers"},
+        ),
+    log:
+        "results/logs/report_comparisons/report_comparisons.log",
+    benchmark:
+        "results/benchmarks/report_comparisons/report_comparisons.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("probe/report_comparisons"),
+        tasks=config["tasks"],
+        probe=pick(
+            "probe",
+            "permutation",
+            "p_rule",
+            "n_permutations",
+            "n_swaps",
+            "n_bootstrap",
+            "level",
+            "reference",
+        ),
+    script:
+        "../workflow_scripts/probe/report_comparisons.py"
 
 
 rule explain_features:
@@ -167,3 +210,65 @@ rule rank_regions:
         interpret=pick("interpret", "tasks", "n_resamples", "reading", "level"),
     script:
         "../workflow_scripts/probe/rank_regions.py"
+
+
+rule calibrate_tests:
+    """Simulate studies of one published design under a true null and planted differences, and count what each test rejects."""
+    output:
+        counts="results/probe/calibrate_tests/{cell}/{chunk}.tsv",
+    log:
+        "results/logs/calibrate_tests/{cell}/{chunk}.log",
+    benchmark:
+        "results/benchmarks/calibrate_tests/{cell}/{chunk}.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code_hash("probe/calibrate_tests"),
+        seed=config["seed"],
+        calibration=pick(
+            "calibration",
+            "designs",
+            "simulations",
+            "power_simulations",
+            "simulations_per_job",
+            "effects",
+            "auc",
+            "columns",
+            "shared",
+            "c",
+            "n_permutations",
+            "n_swaps",
+            "n_bootstrap",
+        ),
+    script:
+        "../workflow_scripts/probe/calibrate_tests.py"
+
+
+rule collect_calibration:
+    """Add the counts of all chunks up: the share of simulated studies that each test rejects."""
+    input:
+        counts=expand(
+            "results/probe/calibrate_tests/{cell}/{chunk}.tsv",
+            cell=calibration_cells(),
+            chunk=calibration_chunks(),
+        ),
+    output:
+        calibration="results/probe/collect_calibration/calibration.tsv",
+    log:
+        "results/logs/collect_calibration/collect_calibration.log",
+    benchmark:
+        "results/benchmarks/collect_calibration/collect_calibration.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_hash("probe/collect_calibration"),
+    script:
+        "../workflow_scripts/probe/collect_calibration.py"

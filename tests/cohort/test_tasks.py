@@ -1,22 +1,21 @@
 """Labels of tasks on hand-made histories, where the right answer can be read off."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from workflow_scripts.lib.cohort.tasks import (
     build_tasks,
     check_definition,
-    conversion_label,
+    count_left_out,
     count_tasks,
     keep_used,
-    matches,
+    name_absent,
+    say_counts,
 )
 from workflow_scripts.lib.study.errors import StudyError
 
 CONVERSION = {"kind": "conversion", "window_years": 2, "filters": {"diagnosis": ["MCI"]}}
+AGE = {"kind": "continuous", "column": "age", "filters": {"diagnosis": ["CN"]}}
 AD_CN = {"kind": "binary", "column": "diagnosis", "positive": ["AD"], "negative": ["CN"]}
 
 
@@ -59,20 +58,6 @@ def test_conversion_on_hand_made_histories():
     assert set(table["kind"]) == {"binary"}
 
 
-@given(
-    st.lists(st.tuples(st.one_of(st.none(), st.floats(0.01, 20)), st.floats(0, 20)), min_size=1, max_size=30),
-    st.floats(0.1, 5),
-    st.floats(0.1, 5),
-)
-@settings(deadline=None)
-def test_a_longer_window_only_adds_converters(people, window, more):
-    conversion = pd.Series([person[0] for person in people], dtype=float)
-    followup = pd.Series([max(person[1], person[0] or 0) for person in people])
-    short, long = (conversion_label(conversion, followup, years) for years in (window, window + more))
-    assert (long[short == 1] == 1).all()
-    assert (short[long == 0] == 0).all()  # seen unconverted for the longer window
-
-
 def test_only_evaluate_people_and_known_labels_enter():
     tasks = {"ad_cn": AD_CN, "amyloid": {"kind": "binary", "column": "amyloid", "positive": [1], "negative": [0]}}
     table = build_tasks(HISTORY, tasks, {"healthy", "ill"})
@@ -87,15 +72,6 @@ def test_continuous_task_keeps_its_unit_and_its_filter():
     assert table[["kind", "scan_id", "y"]].values.tolist() == [["continuous", "healthy_ses-1", 70.0]]
 
 
-@pytest.mark.parametrize("values", [[1, 0, None], [1.0, 0.0, np.nan], ["1", "0", None]])
-def test_numbers_match_however_they_were_read(values):
-    assert matches(pd.Series(values), [1]).tolist() == [True, False, False]
-
-
-def test_a_missing_value_matches_nothing():
-    assert not matches(pd.Series([None, np.nan], dtype=object), ["nan", "None"]).any()
-
-
 @pytest.mark.parametrize(
     ("definition", "word"),
     [
@@ -103,6 +79,9 @@ def test_a_missing_value_matches_nothing():
         ({"kind": "binary", "column": "sex", "positive": ["M"]}, "negative"),
         ({"kind": "conversion"}, "window_years"),
         ({"kind": "binary", "column": "sex", "positive": ["M"], "negative": ["F", "M"]}, "M"),
+        ({"kind": "continuous", "column": "age", "window_years": 2}, "no key 'window_years'"),
+        ({"kind": "continuous", "column": "age", "visits": "baseline"}, "'baseline'; choose one of all, first, last"),
+        ({"kind": "continuous", "column": "age", "filters": {"age": {"min": 90, "max": 50}}}, "min 90 and max 50"),
     ],
 )
 def test_unusable_definitions_are_named(definition, word):
@@ -133,3 +112,85 @@ def test_no_task_gives_an_empty_table():
     assert table.empty
     assert list(table.columns) == ["task", "kind", "scan_id", "participant_id", "y"]
     assert set(count_tasks(table, {"ad_cn": AD_CN}, 2)["used"]) == {"false"}
+
+
+AMYLOID = {"kind": "binary", "column": "amyloid", "positive": [1], "negative": [0]}
+
+
+def test_a_label_counts_only_within_its_time_window():
+    scans = HISTORY.assign(amyloid=1, amyloid_years=[-1.0, 1.0, 1.01, None, 0, 0, 0, 0, 0, 0, 0])
+    task = {**AMYLOID, "filters": {"amyloid_years": {"min": -1, "max": 1}}}
+    table = build_tasks(scans, {"amyloid": task}, set(scans["participant_id"]))
+    assert set(scans["scan_id"]) - set(table["scan_id"]) == {"late_ses-1", "stable_ses-1"}
+
+
+def test_lists_and_ranges_filter_together():
+    scans = HISTORY.assign(age=range(65, 76), site=["a", "b", "c"] * 3 + ["a", "b"])
+    task = {"kind": "continuous", "column": "age", "filters": {"age": {"min": 67, "max": 72}, "site": ["a", "b"]}}
+    assert build_tasks(scans, {"age": task}, set(scans["participant_id"]))["y"].tolist() == [68, 69, 71, 72]
+
+
+def test_one_visit_of_a_person_can_be_taken():
+    kept = {}
+    for visits in ("all", "first", "last"):
+        scans = HISTORY.assign(age=[70.0] * 9 + [72.0, 70.0])
+        table = build_tasks(scans, {"c": {**CONVERSION, "visits": visits}}, {"twice"})
+        kept[visits] = dict(zip(table["scan_id"], table["y"], strict=True))
+    assert kept["all"] == {"twice_ses-1": 0.0, "twice_ses-2": 1.0}
+    assert kept["first"] == {"twice_ses-1": 0.0}
+    assert kept["last"] == {"twice_ses-2": 1.0}
+
+
+def test_the_first_visit_is_the_first_that_passes_everything_else():
+    scans = HISTORY.assign(amyloid=[None] * 8 + [None, 1, None])
+    assert build_tasks(scans, {"a": {**AMYLOID, "visits": "first"}}, {"twice"})["scan_id"].tolist() == ["twice_ses-2"]
+
+
+def test_text_in_a_number_to_predict_is_refused_by_scan():
+    scans = HISTORY.assign(bmi=["20.5", "high", *[None] * 9])
+    with pytest.raises(StudyError, match="scan edge_ses-1, column 'bmi': found 'high'"):
+        build_tasks(scans, {"bmi": {"kind": "continuous", "column": "bmi"}}, {"early", "edge"})
+
+
+def test_what_a_task_leaves_out_is_counted_by_reason():
+    everybody = set(HISTORY["participant_id"])
+    left = count_left_out(HISTORY, {"c": CONVERSION, "ad_cn": AD_CN}, everybody)
+    assert left["c"] == {
+        "filter diagnosis": 2,
+        "left unconverted before the window ended": 2,
+        "AD already": 1,
+    }
+    assert left["ad_cn"] == {"another value": 9}
+    # every scan is in the task or has its reason
+    table = build_tasks(HISTORY, {"c": CONVERSION}, everybody)
+    assert len(table) + sum(left["c"].values()) == len(HISTORY)
+
+
+def test_a_class_that_nobody_has_is_explained_on_the_terminal():
+    tasks = {"scz_bd": {**AD_CN, "positive": ["SCZ"], "negative": ["BD"]}, "conversion_2y": CONVERSION, "age": AGE}
+    everybody = set(HISTORY["participant_id"])
+    notes = name_absent(HISTORY, tasks, everybody)
+    assert set(notes) == {"scz_bd"}
+    counts = count_tasks(build_tasks(HISTORY, tasks, everybody), tasks, 2, notes)
+    said = say_counts(counts, tasks, count_left_out(HISTORY, tasks, everybody))
+    assert said.splitlines() == [
+        "task           class          people  scans",
+        "scz_bd         0 BD                0      0",
+        "               1 SCZ               0      0",
+        "               left out: 11 another value",
+        "               SET ASIDE: no scan with a known label; no scan has diagnosis SCZ (found AD, CN, MCI); "
+        "no scan has diagnosis BD (found AD, CN, MCI)",
+        "conversion_2y  0 unconverted       3      3",
+        "               1 converts          3      3",
+        "               left out: 2 filter diagnosis, 2 left unconverted before the window ended, 1 AD already",
+        "age            age                 1      1",
+        "               left out: 10 filter diagnosis",
+        "               SET ASIDE: class all has 1 participants, at least 2 are needed",
+    ]
+
+
+def test_a_word_that_the_column_may_not_hold_stops_the_study():
+    with pytest.raises(StudyError, match=r"tasks: mine: negative: found 'HC', expected one of CN.*Did you mean 'CN'"):
+        name_absent(HISTORY, {"mine": {**AD_CN, "negative": ["HC"]}}, {"healthy"})
+    with pytest.raises(StudyError, match=r"tasks: mine: filters: sex: found 'f'.*Did you mean 'F'"):
+        name_absent(HISTORY, {"mine": {**AD_CN, "filters": {"sex": ["f"], "age": {"min": 3}}}}, {"healthy"})

@@ -1,61 +1,19 @@
-"""Tests between representations: exact small cases, references, and type-I error by simulation."""
-
-import itertools
+"""The pool-corrected t test: references, by hand, and type-I error by simulation beside the published test."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from workflow_scripts.lib.evaluate import compare
 from workflow_scripts.lib.evaluate.logistic import fit_logistic
 from workflow_scripts.lib.evaluate.metrics import auc_rows
+from workflow_scripts.lib.evaluate.permutation import sign_flip_test
 from workflow_scripts.lib.evaluate.resample import held_out
 
 
-def draw(seed, n=8, shift=0.3):
-    rng = np.random.default_rng(seed)
-    a = rng.normal(size=n)
-    return a, a + rng.normal(shift, 1, size=n)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_sign_flip_approaches_the_full_enumeration(seed):
-    a, b = draw(seed)
-    signs = np.array(list(itertools.product([-1, 1], repeat=len(a))))
-    exact = (np.abs(signs @ (a - b)) >= abs((a - b).sum()) * (1 - 1e-12)).mean()
-    p = compare.sign_flip_test(a, b, 40_000, np.random.default_rng(seed))
-    assert p == pytest.approx(exact, abs=5 * np.sqrt(exact * (1 - exact) / 40_000))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_unpaired_approaches_the_full_enumeration(seed):
-    a, b = draw(seed, n=6)
-    pooled = np.r_[a, b]
-    sums = np.array([pooled[list(chosen)].sum() for chosen in itertools.combinations(range(12), 6)])
-    difference = np.abs(2 * sums - pooled.sum()) / 6
-    exact = (difference >= abs(a.mean() - b.mean()) * (1 - 1e-12)).mean()
-    p = compare.unpaired_test(a, b, 40_000, np.random.default_rng(seed))
-    assert p == pytest.approx(exact, abs=5 * np.sqrt(exact * (1 - exact) / 40_000))
-
-
-@pytest.mark.parametrize("test", [compare.sign_flip_test, compare.unpaired_test])
-def test_p_is_never_0_and_is_1_without_a_difference(test):
-    a = np.linspace(0.5, 0.6, 50)
-    assert test(a, a + 1, 999, np.random.default_rng(0)) == 1 / 1000
-    assert test(a, a.copy(), 999, np.random.default_rng(0)) == 1
-
-
-def test_equal_seeds_give_equal_p():
-    a, b = draw(1, n=30)
-    first, second = (compare.sign_flip_test(a, b, 2500, np.random.default_rng(5)) for _ in range(2))
-    assert first == second
-
-
 def test_corrected_t_is_the_paired_t_test_without_overlap():
-    a, b = draw(4, n=20)
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 20))
     found = compare.corrected_t(a - b, 0, 1000)
     reference = stats.ttest_1samp(a - b, 0)
     interval = reference.confidence_interval()
@@ -88,16 +46,12 @@ def test_equal_values():
     assert (found["lower"], found["upper"]) == (pytest.approx(0.2), pytest.approx(0.2))
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=20, deadline=None)
-def test_holm_equals_statsmodels(p):
-    np.testing.assert_allclose(compare.holm(np.array(p)), multipletests(p, method="holm")[1], atol=1e-12)
-
-
-def test_holm_leaves_missing_p_out():
-    found = compare.holm(np.array([0.01, np.nan, 0.04]))
-    assert found[[0, 2]] == pytest.approx([0.02, 0.04])
-    assert np.isnan(found[1])
+def test_the_classical_factor_counts_those_who_train():
+    # 10 left out of 110: all others train, or 40 of them
+    values = np.array([1.0, 2, 3])
+    pooled = compare.corrected_t(values, 10, 110)
+    assert compare.corrected_t(values, 10, 110, n_train=100) == pytest.approx(pooled)
+    assert compare.corrected_t(values, 10, 110, n_train=40)["t"] == pytest.approx(2 / np.sqrt(1 / 3 + 0.25))
 
 
 def null_p_values(simulation, n=500, n_test=100, n_resamples=200):
@@ -109,7 +63,7 @@ def null_p_values(simulation, n=500, n_test=100, n_resamples=200):
     auc = [auc_rows(fit_logistic(x[:, part], y, ~out)[0], y, out) for part in (slice(0, 8), slice(8, 16))]
     known = np.isfinite(auc[0])
     a, b = auc[0][known], auc[1][known]
-    return compare.sign_flip_test(a, b, 500, rng), compare.corrected_t(a - b, n_test, n)["p"]
+    return sign_flip_test(a, b, 500, rng), compare.corrected_t(a - b, n_test, n)["p"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ class Case:
     Attributes
     ----------
     source : str
-        What is malformed: scan, stats, tables, participants, bids, freesurfer, fastsurfer, brains, volumes, config.
+        What is malformed: scan, stats, tables, spreadsheet, participants, bids, freesurfer, fastsurfer, brains,
+        volumes, config, tasks, leakage (people or images on two sides of a split).
     fault : str
         In a few words, for the table in the docs.
     outcome : {"set aside", "refused", "ignored"}

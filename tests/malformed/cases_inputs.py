@@ -37,9 +37,9 @@ CASES = [
         "misspelt column",
         "refused",
         "{folder}/participants.tsv: unknown column 'agee'. Known: participant_id, session_id, cohort, site, "
-        "scanner, age, sex, diagnosis, amyloid, conversion_years, followup_years, t1w, freesurfer, fastsurfer, "
-        "image, split. Correct the name, drop the column, or (participants only) declare it in config under "
-        "cohort: label_columns.",
+        "scanner, age, sex, diagnosis, amyloid, amyloid_years, conversion_years, followup_years, t1w, freesurfer, "
+        "fastsurfer, image, split. Correct the name, drop the column, or (participants only) declare it in config "
+        "under cohort: label_columns.",
         lambda folder: refusal(participants(folder, f"{COLUMNS} t1w agee", "a 1 x s a.nii 70")),
     ),
     Case(
@@ -176,7 +176,7 @@ CASES = [
         "bids",
         "unknown diagnosis",
         "refused",
-        "{folder}/participants.tsv, line 2, column 'diagnosis': found 'control', expected one of CN, MCI, AD. "
+        "{folder}/participants.tsv, line 2, column 'diagnosis': found 'control', expected one of CN, MCI, AD, SCZ, BD. "
         "Give the input a table of people with these words, or without that column.",
         lambda folder: refusal(dataset(folder, "participant_id diagnosis", "sub-01 control")),
     ),

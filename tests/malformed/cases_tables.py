@@ -196,9 +196,9 @@ FAULTS = [
     ),
     (
         "another atlas",
-        edit("lh.aparc.thickness", "lh.aparc.a2009s.thickness", "lh.thickness.csv"),
-        "{folder}/lh.thickness.csv, line 1, column 1: found the atlas aparc.a2009s, expected one of aparc, "
-        "aparc.DKTatlas, aparc.DKTatlas40, aparc.DKTatlas.mapped. Export another table.",
+        edit("lh.aparc.thickness", "lh.aparc.pial.thickness", "lh.thickness.csv"),
+        "{folder}/lh.thickness.csv, line 1, column 1: found the atlas aparc.pial, expected one of aparc, "
+        "aparc.DKTatlas, aparc.DKTatlas40, aparc.DKTatlas.mapped, aparc.a2009s. Export another table.",
     ),
     (
         "another measure of surfaces",

@@ -167,6 +167,7 @@ def test_scores_of_numbers_in_closed_form(target):
     found = score([50.0, 63.0, 72.0, 1e9], [52.0, 60.0, 71.0, np.nan], target)
     assert found["mae"] == (pytest.approx(2), 3, "")
     assert found["mae_naive"] == (pytest.approx((8 + 0 + 11) / 3), 3, "")
+    assert found["mae_gain"] == (pytest.approx((8 + 0 + 11) / 3 - 2), 3, "")
     mean = 61
     assert found["r2"] == (pytest.approx(1 - (4 + 9 + 1) / ((52 - mean) ** 2 + 1 + 100)), 3, "")
     assert found["r"][0] == pytest.approx(stats.pearsonr([50, 63, 72], [52, 60, 71]).statistic)
@@ -207,3 +208,4 @@ def test_no_training_labels_leave_no_naive_predictor():
     row = table.set_index("metric").loc["mae_naive"]
     assert math.isnan(row["value"])
     assert row["reason"] == "no training labels"
+    assert math.isnan(table.set_index("metric").loc["mae_gain", "value"])

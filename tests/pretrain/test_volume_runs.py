@@ -15,6 +15,7 @@ from workflow_scripts.lib.models.weights import load_any, participant_hash
 from workflow_scripts.lib.pretrain import genesis, losses, multitask, targets, volume_runs, volumes
 from workflow_scripts.lib.pretrain.data import PatchSource
 from workflow_scripts.lib.pretrain.encoders import Encoder, embed_scans
+from workflow_scripts.lib.pretrain.intervals import Bootstrap
 from workflow_scripts.lib.study.errors import StudyError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +141,8 @@ def test_multitask_predicts_every_scan_and_scores_sets(tmp_path):
     ages = table[table["target"] == "age"]
     assert ages["prediction"].between(42.5, 87.5).all()
     assert table.loc[table["target"] == "sex", "prediction"].between(0, 1).all()
-    scores = targets.score_sets(table, wanted, card["statistics"]).set_index(["set", "target", "metric"])["value"]
+    found = targets.score_sets(table, wanted, card["statistics"], Bootstrap(1, 20))
+    scores = found.set_index(["set", "target", "metric"])["value"]
     known = ages[ages["set"] == "train"]
     assert scores["train", "age", "mae"] == pytest.approx((known["y"] - known["prediction"]).abs().mean())
     assert np.isnan(scores["train", "neuroticism", "mae"])

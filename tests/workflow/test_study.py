@@ -87,21 +87,13 @@ def test_a_deleted_figure_reruns_its_rule_alone(study, run_snakemake, small):
 def test_same_seed_same_tables_however_the_work_is_cut(study, run_snakemake, small, tmp_path):
     chunks = tmp_path / "chunks.yaml"
     chunks.write_text("cohort: {scans_per_job: 17}\npretrain: {patches_per_job: 4}\n")
-    wanted = ["results/genetics/gwas/points.tsv.gz", "results/probe/compare_probes/comparisons.tsv"]
-    run_snakemake(tmp_path, *wanted, "--configfile", small, chunks)
-    names = [
-        "features/features.tsv",
-        "features/harmonised.tsv",
-        "embed/rnce.tsv",
-        "embed/simclr.tsv",
-        "cohort/tasks.tsv",
-    ]
-    names += [
-        "brainage/gaps.tsv",
-        "brainage/metrics.tsv",
-        "probe/compare_probes/comparisons.tsv",
-        "genetics/gwas/summary.tsv",
-    ]
+    # a method of patches with features, one without, one of whole volumes: the others go the ways of these
+    scores = [f"probe/probe_representation/{name}.parquet" for name in ("features", "rnce", "simclr", "sfcn")]
+    wanted = ["genetics/gwas/points.tsv.gz", *scores]
+    run_snakemake(tmp_path, *[f"results/{name}" for name in wanted], "--configfile", small, chunks)
+    names = ["cohort/tasks.tsv", "features/features.tsv", "features/harmonised.tsv", "embed/rnce.tsv"]
+    names += ["embed/simclr.tsv", "embed/sfcn.tsv", *scores, "brainage/gaps.tsv", "brainage/metrics.tsv"]
+    names += ["genetics/gwas/summary.tsv"]
     for name in names:
         assert (tmp_path / "results" / name).read_bytes() == (study / "results" / name).read_bytes(), name
 

@@ -1,12 +1,14 @@
 """Take the scans of all inputs and give each its roles, split and task labels."""
 
 import logging
+import sys
 
 import pandas as pd
 
 from workflow_scripts.lib.cohort.inputs.batches import row_batches
 from workflow_scripts.lib.cohort.participants import make_scans, read_participants
-from workflow_scripts.lib.cohort.tasks import build_tasks, count_tasks, keep_used
+from workflow_scripts.lib.cohort.same_files import refuse_same_files
+from workflow_scripts.lib.cohort.tasks import keep_used, report_tasks
 from workflow_scripts.lib.study import log, tables
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -23,15 +25,17 @@ def main(snakemake):
         parts.append(tables.read_table(snakemake.input.index, "scans", labels))
     found = pd.concat([part.astype(object) for part in parts], ignore_index=True).infer_objects()
     scans, roles = make_scans(found, cohort["roles"], labels)
+    refuse_same_files(scans)
     lost = scans[~scans["found"].astype(bool)]
     for scan in lost.itertuples():
         logging.warning("%s: %s; it will be set aside", scan.scan_id, scan.reason)
     if len(lost) == len(scans):
         raise StudyError(f"not one of {len(scans)} scans can be read, e.g. {lost['reason'].iloc[0]}")
     evaluate = set(roles.loc[roles["role"] == "evaluate", "participant_id"])
-    tasks = build_tasks(scans, snakemake.params.tasks, evaluate)
-    counts = count_tasks(tasks, snakemake.params.tasks, snakemake.params.min_participants)
-    logging.info("%d scans of %d people\n%s", len(scans), scans["participant_id"].nunique(), counts.to_string())
+    tasks, counts, said = report_tasks(scans, snakemake.params.tasks, evaluate, snakemake.params.min_participants)
+    logging.info("%d scans of %d people in all\n%s", len(scans), scans["participant_id"].nunique(), said)
+    # also where nobody looks into logs: the last chance to see too small a task before hours of computing
+    print(said, file=sys.stderr)
     tables.write_table(scans, snakemake.output.scans, "scans", labels)
     tables.write_table(roles, snakemake.output.roles, "roles")
     tables.write_table(keep_used(tasks, counts), snakemake.output.tasks, "tasks")

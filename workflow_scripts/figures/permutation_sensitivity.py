@@ -9,7 +9,7 @@ def main(snakemake):
     sensitivity = tables.read_table(snakemake.input.sensitivity, "probe_sensitivity")
     titles = {task: rule.get("title", task) for task, rule in snakemake.params.tasks.items()}
     style.apply()
-    figure = permutation_sensitivity.draw(sensitivity, titles)
+    figure = permutation_sensitivity.draw(sensitivity, titles, snakemake.params.reference)
     style.save(figure, sensitivity, snakemake.output.png.removesuffix(".png"))
 
 

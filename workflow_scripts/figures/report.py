@@ -19,7 +19,8 @@ def main(snakemake):
     with tempfile.TemporaryDirectory() as folder, atomic(snakemake.output[0]) as report:
         config = Path(folder, "config.yaml")
         config.write_text(yaml.safe_dump(dict(snakemake.params.config)))
-        command = [sys.executable, "-m", "snakemake", "figures", "results/qc/excluded.html", "--cores", "1", "--nolock"]
+        targets = ["figures", "results/qc/excluded.html", *snakemake.input.comparisons]
+        command = [sys.executable, "-m", "snakemake", *targets, "--cores", "1", "--nolock"]
         command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(config), "--report", str(report)]
         done = subprocess.run(command, capture_output=True, text=True)
         logging.info(done.stdout + done.stderr)

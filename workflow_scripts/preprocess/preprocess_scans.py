@@ -42,7 +42,8 @@ def main(snakemake):
         if rows[-1]["volume"]:
             keep.link(scan.scan_id, steps.BRAIN, folder / f"{scan.scan_id}.nii.gz")
         if result["features"]:
-            features.append({"scan_id": scan.scan_id, "participant_id": scan.participant_id} | result["features"])
+            ids = {"scan_id": scan.scan_id, "participant_id": scan.participant_id, "icv": None}
+            features.append(ids | result["features"])
     columns = None if features else ["scan_id", "participant_id", "icv"]
     tables.write_table(pd.DataFrame(features, columns=columns), folder / "features.tsv", "features")
     tables.write_table(pd.DataFrame(rows), snakemake.output.table, "stage_scans")

@@ -1,11 +1,11 @@
 """Decide which scans go on: tables of all, of the excluded (with a page for the report), of the included, of tools."""
 
-import logging
 from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.lib.imaging.qc import decide
+from workflow_scripts.lib.cohort.guard import refuse_duplicates
+from workflow_scripts.lib.imaging.qc import decide, duplicates
 from workflow_scripts.lib.imaging.qc.overrides import read_overrides
 from workflow_scripts.lib.imaging.stats.lists import feature_list
 from workflow_scripts.lib.study import log, tables
@@ -18,22 +18,12 @@ def read_all(paths, schema):
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def warn(table, tools):
-    """Say in the log what a person should know."""
-    for row in table[~table["included"]].itertuples():
-        logging.warning("%s set aside by %s: %s", row.scan_id, row.stage, row.reason)
-    flags = table.loc[table["included"], "flags"].dropna().str.split(";").explode()
-    for name, count in flags.value_counts().items():
-        logging.warning("%d scans go on with flag %s", count, name)
-    for cohort, part in tools.groupby("cohort"):
-        if len(part) > 1:
-            made = ", ".join(f"{row.scans} scans by {row.tool} {row.version}" for row in part.itertuples())
-            logging.warning(
-                "cohort %s mixes tools or versions (%s), which do not measure alike. "
-                "Process all its scans with one, or give each its own cohort and site.",
-                cohort,
-                made,
-            )
+def find_twins(table, features, folders):
+    """Find the scans that go on and are one image, or have one row of features, under two ids."""
+    included = table[table["included"]].set_index("scan_id")
+    brains = {path.name.removesuffix(".nii.gz"): path for folder in folders for path in Path(folder).glob("*.nii.gz")}
+    rows = features[features["scan_id"].isin(included.index)].set_index("scan_id").drop(columns="participant_id")
+    return duplicates.find_duplicates(included, rows, brains)
 
 
 def main(snakemake):
@@ -44,6 +34,8 @@ def main(snakemake):
     features = read_all([Path(folder) / "features.tsv" for folder in given.brains], "features")
     chosen = settings["overrides"] and read_overrides(settings["overrides"], scans["scan_id"].tolist())
     table = decide.judge(scans, stages, features, feature_list(snakemake.params.features["list"]), settings, chosen)
+    twins = find_twins(table, features, given.brains)
+    table, twins = duplicates.set_aside_repeats(table, twins)
     excluded = table.loc[~table["included"], ["scan_id", "stage", "reason"]]
     tools = decide.count_tools(table)
     tables.write_table(table, made.scans, "qc_scans")
@@ -54,8 +46,9 @@ def main(snakemake):
     tables.write_table(tools, made.tools, "qc_tools")
     with atomic(made.page) as path:
         path.write_text(excluded.to_html(index=False, border=0, justify="left"))
-    warn(table, tools)
+    decide.warn(table, tools)
     decide.refuse_too_many(table, settings["max_excluded_fraction"])
+    refuse_duplicates(twins.itertuples(index=False, name=None), table.set_index("scan_id")["participant_id"])
 
 
 if __name__ == "__main__":

@@ -136,7 +136,9 @@ def refuse_leakage(ids: np.ndarray, train: np.ndarray, test: np.ndarray) -> None
     both = (train.astype(np.float32) @ member > 0) & (test.astype(np.float32) @ member > 0)
     if both.any():
         resample, person = np.argwhere(both)[0]
+        counts = [int(side[resample][row == person].sum()) for side in (train, test)]
         raise LeakageError(
-            f"resample {resample}: participant {people[person]} is in training and in test. "
+            f"resample {resample}: participant {people[person]} is in training and in test "
+            f"({counts[0]} and {counts[1]} of its scans). "
             "All scans of a participant must stay on one side."
         )

@@ -1,45 +1,43 @@
 """How p-values move with the number of resamples, which anyone can raise at no cost.
 
-A test about the population must not grow surer because a computer ran longer. Shown for both tests
-of :mod:`workflow_scripts.lib.evaluate.compare`, from the resamples at hand.
+A test about the population must not grow surer because a computer ran longer. Shown for the published test and for
+every test that is meant to hold, from the resamples at hand: no fit is made again.
 """
 
-import numpy as np
+import dataclasses
+
 import pandas as pd
 
-from workflow_scripts.lib.evaluate.summarise import compare_representations
+from workflow_scripts.lib.evaluate.collect import Collected
+from workflow_scripts.lib.evaluate.pairs import CompareOptions, compare_representations
 
-SMALLEST = 10
-COLUMNS = ["task", "metric", "a", "b", "n_resamples", "difference", "p_permutation", "p_corrected"]
-
-
-def resample_counts(n_resamples: int) -> list[int]:
-    """Return the numbers of resamples to look at: 10, 20, 40 and so on, and all."""
-    counts = []
-    count = SMALLEST
-    while count < n_resamples:
-        counts.append(count)
-        count *= 2
-    return [*counts, n_resamples]
+KEYS = ["task", "metric", "a", "b"]
+COLUMNS = [*KEYS, "first", "n_resamples", "n_scans", "difference", "heldout_difference"]
+COLUMNS += ["p_permutation", "p_corrected", "p_nadeau_bengio", "p_delong", "p_swap"]
 
 
-def sensitivity(values: pd.DataFrame, pool: dict[str, int], options: dict, seed: int) -> pd.DataFrame:
+def sensitivity(collected: Collected, comparisons: pd.DataFrame, options: CompareOptions, seed: int) -> pd.DataFrame:
     """Compare each pair on the first 10, 20, 40, ... and on all resamples.
 
     Parameters
     ----------
-    values, pool, options, seed
-        As :func:`workflow_scripts.lib.evaluate.summarise.compare_representations`.
+    collected : Collected
+        With ``early`` held-out scores.
+    comparisons : pandas.DataFrame
+        What :func:`workflow_scripts.lib.evaluate.pairs.compare_representations` found with all of them.
+    options, seed
+        As there.
 
     Returns
     -------
     pandas.DataFrame
-        task, metric, a, b, n_resamples, difference, p_permutation, p_corrected.
+        task, metric, a, b, first (resamples looked at), n_resamples (those in which both have the metric), n_scans
+        (held out at least once), difference, heldout_difference and the p-values, not adjusted.
     """
-    rank = values["resample"].rank(method="dense").to_numpy(dtype=int)
-    parts = [pd.DataFrame(columns=COLUMNS)]
-    for count in resample_counts(int(rank.max(initial=0))):
-        found = compare_representations(values[np.less_equal(rank, count)], pool, options, seed)
-        if len(found):
-            parts.append(found[COLUMNS])
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    options = dataclasses.replace(options, n_bootstrap=0)  # an interval is no p-value
+    *early, last = sorted(collected.heldout)
+    parts = [compare_representations(collected, options, seed, first).assign(first=first) for first in early]
+    table = pd.concat([*parts, comparisons.assign(first=last)], ignore_index=True)[COLUMNS]
+    # sorted by task and pair as they first stand, then by resamples
+    place = table.groupby(KEYS, sort=False).ngroup()
+    return table.iloc[place.argsort(kind="stable")].reset_index(drop=True)

@@ -234,8 +234,9 @@ def metrics(predictions: np.ndarray, truth: np.ndarray, targets: Sequence[Target
     -------
     pandas.DataFrame
         target, metric, value (NaN where it cannot be had), n (scans with a label), reason (why it cannot be
-        had, else empty). Metrics: ``mae``, ``mae_naive`` (of predicting the training mean for everybody), ``r2``
-        (against the mean of these scans) and ``r`` (Pearson); ``auc`` of a binary target.
+        had, else empty). Metrics: ``mae``, ``mae_naive`` (of predicting the training mean for everybody), ``mae_gain``
+        (``mae_naive`` less ``mae``), ``r2`` (against the mean of these scans) and ``r`` (Pearson); ``auc`` of a binary
+        target.
     """
     rows = []
     for column, target in enumerate(targets):
@@ -256,13 +257,15 @@ def _score_binary(y: np.ndarray, predicted: np.ndarray, _: Mapping) -> Iterator[
 
 def _score_continuous(y: np.ndarray, predicted: np.ndarray, training: Mapping) -> Iterator[tuple[str, float, str]]:
     if not len(y):
-        yield from ((metric, np.nan, "no labels") for metric in ("mae", "mae_naive", "r2", "r"))
+        yield from ((metric, np.nan, "no labels") for metric in ("mae", "mae_naive", "mae_gain", "r2", "r"))
         return
-    yield "mae", mean_absolute_error(y, predicted), ""
+    error = mean_absolute_error(y, predicted)
+    yield "mae", error, ""
     if training["n"]:
-        yield "mae_naive", mean_absolute_error(y, np.full_like(y, training["mean"])), ""
+        naive = mean_absolute_error(y, np.full_like(y, training["mean"]))
+        yield from (("mae_naive", naive, ""), ("mae_gain", naive - error, ""))
     else:
-        yield "mae_naive", np.nan, "no training labels"
+        yield from ((metric, np.nan, "no training labels") for metric in ("mae_naive", "mae_gain"))
     if np.ptp(y) == 0:
         yield from ((metric, np.nan, "all labels are equal") for metric in ("r2", "r"))
         return

@@ -149,7 +149,8 @@ def own_inputs(config: dict) -> list[dict]:
 
 def later_stages(config: dict) -> bool:
     """Whether a stage after the patches is asked for: those need roles and labels."""
-    return bool({"features", "pretrain", "probe", "brainage", "genetics", "figures"} & set(config["stages"]))
+    later = {"features", "pretrain", "probe", "finetune", "brainage", "genetics", "figures"}
+    return bool(later & set(config["stages"]))
 
 
 def _cross_checks(config: dict) -> Iterator[str]:
@@ -163,6 +164,8 @@ def _cross_checks(config: dict) -> Iterator[str]:
     yield from check_methods(config, participant_columns() | set(config["cohort"]["label_columns"]))
     for name in [name for name in config["interpret"]["tasks"] if name not in config["tasks"]]:
         yield f"interpret.tasks: '{name}' is not among tasks. Known: {', '.join(config['tasks'])}."
+    if "finetune" in config["stages"]:
+        yield from _check_finetune(config)
     if uses_phantom(config):
         yield from _check_phantom(config["phantom"])
 
@@ -191,6 +194,33 @@ def _check_features(config: dict) -> Iterator[str]:
         )
 
 
+def _check_finetune(config: dict) -> Iterator[str]:
+    """Yield what is wrong with the learning curves and no schema can say, one sentence a fault."""
+    section, tasks = config["finetune"], config["tasks"]
+    for task in section["tasks"]:
+        if task not in tasks:
+            yield f"finetune.tasks: '{task}' is not among tasks. Known: {', '.join(tasks)}."
+        elif tasks[task]["kind"] == "continuous":
+            yield f"finetune.tasks: '{task}' is continuous; learning curves need two classes. Name a binary task."
+    methods, pretrain = config["pretrain"]["methods"], config["pretrain"]
+    made = ["features", *pretrain["use"], *pretrain["ablations"], *config["representations"]]
+    made += config["features"].get("subsets", {})
+    for name, entry in section["models"].items():
+        place, network = f"finetune.models.{name}", entry["kind"] == "network"
+        wanted, strange = (("method", "start"), ("representation",))[:: 1 if network else -1]
+        yield from (f"{place}: key '{key}' is missing for kind {entry['kind']}." for key in wanted if key not in entry)
+        yield from (
+            f"{place}: key '{key}' changes nothing for kind {entry['kind']}. Leave it out."
+            for key in strange
+            if key in entry
+        )
+        if not network and entry.get("representation", "features") not in made:
+            known = ", ".join(dict.fromkeys(made))
+            yield f"{place}.representation: '{entry['representation']}' is not made. Known: {known}."
+        if network and entry.get("method", next(iter(methods))) not in methods:
+            yield f"{place}.method: '{entry['method']}' is not defined. Known: {', '.join(methods)}."
+
+
 def _check_inputs(config: dict) -> Iterator[str]:
     """Yield what is wrong with the inputs and can be seen without looking into them, one sentence a fault."""
     names = [entry["name"] for entry in config["cohort"]["inputs"]]
@@ -214,11 +244,12 @@ def _check_input(entry: dict) -> Iterator[str]:
     """Yield the faults of one input that is the user's."""
     files = [entry[key] for key in ("participants", "path") if key in entry] + entry.get("tables", [])
     folder = None if entry["kind"] in ("participants", "tables") else entry["path"]
-    for path in files:
+    for path in dict.fromkeys(files):
         if path == folder and not Path(path).is_dir():
             yield f"'{path}' is not a folder. Correct the path."
         elif path != folder and not Path(path).is_file():
-            yield f"'{path}' does not exist or is a folder; a table is expected. Correct the path."
+            remedy = f"{entry['source']}." if "source" in entry else "Correct the path."
+            yield f"'{path}' does not exist or is a folder; a table is expected. {remedy}"
     try:
         groups = set(re.compile(entry.get("ids", "(?P<participant>)")).groupindex)
     except re.error as error:

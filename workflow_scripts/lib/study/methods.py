@@ -90,6 +90,9 @@ def check_methods(config: dict, columns: set[str]) -> Iterator[str]:
         yield from (f"representations.{name}: {fault}" for fault in _check_own(entry))
         if name == "features" or name in section["methods"]:
             yield f"representations.{name}: the name is taken. Choose another."
+    for name in config["features"]["subsets"]:
+        if name == "features" or name in {*section["methods"], *config["representations"]}:
+            yield f"features.subsets.{name}: the name is taken. Choose another."
 
 
 def _check_method(config: dict, entry: dict, columns: set[str]) -> Iterator[str]:

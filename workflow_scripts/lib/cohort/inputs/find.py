@@ -9,6 +9,7 @@ from workflow_scripts.lib.cohort.inputs.bids import find_bids
 from workflow_scripts.lib.cohort.inputs.data import Data
 from workflow_scripts.lib.cohort.inputs.exported import find_rows
 from workflow_scripts.lib.cohort.inputs.people import match_people, read_people, say_absent
+from workflow_scripts.lib.cohort.inputs.sheet import deal_cohort, read_sheet
 from workflow_scripts.lib.cohort.inputs.subjects import find_subjects
 from workflow_scripts.lib.cohort.inputs.volumes import find_volumes
 from workflow_scripts.lib.cohort.participants import fill_defaults, read_participants
@@ -61,7 +62,7 @@ def _find_input(entry: dict, row_names: RowNames, labels: tuple[str, ...]) -> tu
     """Find the scans of one input; column ``place`` says where each lies."""
     if entry["kind"] == "participants":
         return _from_table(entry, labels), []
-    people = read_people(entry["participants"], labels) if "participants" in entry else None
+    people, contradicted = _read_people(entry, labels)
     if entry["kind"] == "bids":
         data, ignored = find_bids(entry, labels, with_people=people is None)
     elif entry["kind"] == "tables":
@@ -74,10 +75,26 @@ def _find_input(entry: dict, row_names: RowNames, labels: tuple[str, ...]) -> tu
         ]
     else:
         matched, left = match_people(people, data, entry["participants"], entry)
-        ignored += [(item.path, f"no row in {entry['participants']}") for item in left]
+        known = {name for name, _ in contradicted}
+        left = [item for item in left if known.isdisjoint(item.names)]
+        ignored += contradicted + [(item.path, f"no row in {entry['participants']}") for item in left]
+    if "cohorts" in entry:
+        matched = [
+            (about | {"cohort": deal_cohort(about["participant_id"], entry["cohorts"])}, item)
+            for about, item in matched
+        ]
     rows = [_row(entry, about, item) for about, item in matched]
     columns = ["participant_id", "session_id", "cohort", "site", "found", "place", "reason"]
     return fill_defaults(pd.DataFrame(rows, columns=None if rows else columns), "scans"), ignored
+
+
+def _read_people(entry: dict, labels: tuple[str, ...]) -> tuple[list[dict] | None, list[tuple[str, str]]]:
+    """Read the table of people of an input, if it has one, and who is left out of it."""
+    if "participants" not in entry:
+        return None, []
+    if "columns" in entry:
+        return read_sheet(entry, labels)
+    return read_people(entry["participants"], labels), []
 
 
 def _row(entry: dict, about: dict, item: Data | None) -> dict:

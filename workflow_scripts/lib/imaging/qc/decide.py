@@ -1,5 +1,7 @@
 """Which scans go on, which are set aside and why."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +12,7 @@ from workflow_scripts.lib.imaging.qc.overrides import apply_overrides
 from workflow_scripts.lib.study.errors import StudyError
 
 KEYS = ("scan_id", "participant_id", "icv")
+logger = logging.getLogger(__name__)
 WORDS_COLUMNS = ("scan_id", "passed", "reason", "tool", "tool_version", "volume")
 
 
@@ -167,6 +170,32 @@ def _say_mixed(table: pd.DataFrame) -> pd.Series:
     usual = table["cohort"].map(commonest["tool"] + " " + commonest["version"])
     found = table["tool"] + " " + table["tool_version"].fillna("unknown")
     return "made by " + found + ", most of the cohort by " + usual
+
+
+def warn(table: pd.DataFrame, tools: pd.DataFrame) -> None:
+    """Say in the log what a person should know: what was set aside, what is flagged, which cohorts mix tools.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Schema ``qc_scans``.
+    tools : pandas.DataFrame
+        From :func:`count_tools`.
+    """
+    for row in table[~table["included"]].itertuples():
+        logger.warning("%s set aside by %s: %s", row.scan_id, row.stage, row.reason)
+    flags = table.loc[table["included"], "flags"].dropna().str.split(";").explode()
+    for name, count in flags.value_counts().items():
+        logger.warning("%d scans go on with flag %s", count, name)
+    for cohort, part in tools.groupby("cohort"):
+        if len(part) > 1:
+            made = ", ".join(f"{row.scans} scans by {row.tool} {row.version}" for row in part.itertuples())
+            logger.warning(
+                "cohort %s mixes tools or versions (%s), which do not measure alike. "
+                "Process all its scans with one, or give each its own cohort and site.",
+                cohort,
+                made,
+            )
 
 
 def refuse_too_many(table: pd.DataFrame, largest_fraction: float) -> None:

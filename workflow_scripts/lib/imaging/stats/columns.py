@@ -9,10 +9,12 @@ from workflow_scripts.lib.imaging.stats.structures import (
     ASEG,
     CEREBRAL_WHITE,
     CORTEX,
+    DESTRIEUX,
     DK,
     DK_ONLY,
     DKT,
     cortical_feature,
+    destrieux_region,
     segmentation_feature,
 )
 from workflow_scripts.lib.study.errors import StudyError
@@ -23,6 +25,7 @@ ATLASES = {
     "aparc.DKTatlas": "DKT",
     "aparc.DKTatlas40": "DKT",
     "aparc.DKTatlas.mapped": "DKT",
+    "aparc.a2009s": "Destrieux",
 }
 MEASURES = ("thickness", "volume")
 ICV_COLUMNS = ("eTIV", "EstimatedTotalIntraCranialVol", "ICV", "IntraCranialVol")
@@ -30,6 +33,7 @@ SURFACE = re.compile(r"(?P<side>lh|rh)\.(?P<atlas>aparc(?:\.[\w.]+?)?)\.(?P<meas
 SEGMENTATION = re.compile(r"Measure:(?P<measure>\w+)")
 CORTEX_NAMES = {f"ctx-{side}-{region}": (side, region) for side, region in CORTEX.values()}
 SUBCORTEX = {*ASEG.values(), *CEREBRAL_WHITE.values()}
+CORTICAL_COLUMN = re.compile(r"(?P<side>lh|rh)_(?P<region>[A-Za-z_&-]+)_(?P<measure>thickness|volume)")
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,17 @@ class Kind:
     measure : {"thickness", "volume"}
     side : {"lh", "rh"} or None
         None for a table of a segmentation.
-    atlas : {"DK", "DKT"} or None
+    atlas : {"DK", "DKT", "Destrieux"} or None
     """
 
     measure: str
     side: str | None = None
     atlas: str | None = None
+
+
+def says_kind(corner: str) -> bool:
+    """Tell whether a first cell is of the sort that the tools write."""
+    return bool(SURFACE.fullmatch(corner) or SEGMENTATION.fullmatch(corner))
 
 
 def kind_of_table(path: str, corner: str) -> Kind:
@@ -81,7 +90,7 @@ def kind_of_table(path: str, corner: str) -> Kind:
 def looks_like_features(names: Sequence[str], kind: Kind) -> bool:
     """Tell whether names are those of structures, and not of subjects."""
     if kind.side:
-        return any(re.fullmatch(rf"{kind.side}_\w+_{kind.measure}", name) for name in names)
+        return any(re.fullmatch(rf"{kind.side}_[\w&-]+_{kind.measure}", name) for name in names)
     return any(segmentation_feature(name) in SUBCORTEX or name in CORTEX_NAMES for name in names)
 
 
@@ -135,6 +144,8 @@ def _feature(grid: Grid, kind: Kind, atlas: str, column: int) -> str | None:
             return cortical_feature(*CORTEX_NAMES[text], "volume", atlas)
         name = segmentation_feature(text)
         return name if name in SUBCORTEX else None
+    if atlas == "Destrieux":
+        return _destrieux_feature(grid, kind, column)
     match = re.fullmatch(r"(lh|rh)_([a-z]+)_(\w+)", text)
     if not match or match[2] not in DK:
         return None
@@ -145,6 +156,19 @@ def _feature(grid: Grid, kind: Kind, atlas: str, column: int) -> str | None:
     else:
         return cortical_feature(kind.side, match[2], kind.measure, atlas)
     raise StudyError(f"{grid.say(0, column)}: found '{text}', expected {expected}. Export the table again.")
+
+
+def _destrieux_feature(grid: Grid, kind: Kind, column: int) -> str | None:
+    """Name the feature of one column of a table of the Destrieux atlas, None if it holds none."""
+    text = grid.cells[0][column]
+    match = CORTICAL_COLUMN.fullmatch(text)
+    region = destrieux_region(match["region"]) if match else None
+    if region not in DESTRIEUX:
+        return None
+    if (match["side"], match["measure"]) != (kind.side, kind.measure):
+        expected = f"{kind.side}_{match['region']}_{kind.measure} as the first cell says"
+        raise StudyError(f"{grid.say(0, column)}: found '{text}', expected {expected}. Export the table again.")
+    return cortical_feature(kind.side, region, kind.measure, "Destrieux")
 
 
 def _atlas_of_labels(path: str, header: Sequence[str]) -> str:

@@ -2,7 +2,15 @@
 
 import difflib
 
-from workflow_scripts.lib.imaging.stats.structures import ASEG, DK, DKT, HEMISPHERES, SELDOM, cortical_feature
+from workflow_scripts.lib.imaging.stats.structures import (
+    ASEG,
+    DESTRIEUX,
+    DK,
+    DKT,
+    HEMISPHERES,
+    SELDOM,
+    cortical_feature,
+)
 from workflow_scripts.lib.study.errors import StudyError
 
 
@@ -23,13 +31,15 @@ LISTS = {
         *(name for name in VOLUMES if "choroid" not in name and "hypointensities" not in name),
     ],
     "dkt_volumes": [*_cortex(DKT, "volume", "DKT"), *VOLUMES],
+    "destrieux": [*_cortex(DESTRIEUX, "thickness", "Destrieux"), *VOLUMES],
+    "destrieux_thickness": _cortex(DESTRIEUX, "thickness", "Destrieux"),
 }
-# what may be named one by one: every measure of both atlases, and all of aseg
+# what may be named one by one: every measure of all atlases, and all of aseg
 KNOWN = {
     *ASEG.values(),
     *(
         name
-        for atlas, regions in (("DK", DK), ("DKT", DKT))
+        for atlas, regions in (("DK", DK), ("DKT", DKT), ("Destrieux", DESTRIEUX))
         for m in ("thickness", "volume")
         for name in _cortex(regions, m, atlas)
     ),
@@ -44,7 +54,8 @@ def feature_list(name_or_names: str | list[str]) -> list[str]:
     name_or_names : str or list of str
         ``published`` (68 Desikan-Killiany thicknesses and 36 volumes of aseg: 104), ``volumes`` (68 Desikan-Killiany
         volumes and 36: 104), ``thickness`` (68), ``aseg`` (36), ``dkt`` (62 DKT thicknesses and 36: 98),
-        ``dkt_volumes`` (98), ``meshnet`` (68 volumes and 33: 101); or the names themselves.
+        ``dkt_volumes`` (98), ``meshnet`` (68 volumes and 33: 101), ``destrieux`` (148 Destrieux thicknesses and 36:
+        184), ``destrieux_thickness`` (148); or the names themselves.
 
     Returns
     -------

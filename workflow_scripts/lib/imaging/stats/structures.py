@@ -16,6 +16,25 @@ DK = (
 )
 DK_ONLY = ("bankssts", "frontalpole", "temporalpole")
 DKT = tuple(region for region in DK if region not in DK_ONLY)
+# the gyri and sulci of the Destrieux atlas (aparc.a2009s) in the order of its colour table, as FreeSurfer 6 writes them
+DESTRIEUX = (
+    *("G_and_S_frontomargin", "G_and_S_occipital_inf", "G_and_S_paracentral", "G_and_S_subcentral"),
+    *("G_and_S_transv_frontopol", "G_and_S_cingul-Ant", "G_and_S_cingul-Mid-Ant", "G_and_S_cingul-Mid-Post"),
+    *("G_cingul-Post-dorsal", "G_cingul-Post-ventral", "G_cuneus", "G_front_inf-Opercular", "G_front_inf-Orbital"),
+    *("G_front_inf-Triangul", "G_front_middle", "G_front_sup", "G_Ins_lg_and_S_cent_ins", "G_insular_short"),
+    *("G_occipital_middle", "G_occipital_sup", "G_oc-temp_lat-fusifor", "G_oc-temp_med-Lingual"),
+    *("G_oc-temp_med-Parahip", "G_orbital", "G_pariet_inf-Angular", "G_pariet_inf-Supramar", "G_parietal_sup"),
+    *("G_postcentral", "G_precentral", "G_precuneus", "G_rectus", "G_subcallosal", "G_temp_sup-G_T_transv"),
+    *("G_temp_sup-Lateral", "G_temp_sup-Plan_polar", "G_temp_sup-Plan_tempo", "G_temporal_inf", "G_temporal_middle"),
+    *("Lat_Fis-ant-Horizont", "Lat_Fis-ant-Vertical", "Lat_Fis-post", "Pole_occipital", "Pole_temporal"),
+    *("S_calcarine", "S_central", "S_cingul-Marginalis", "S_circular_insula_ant", "S_circular_insula_inf"),
+    *("S_circular_insula_sup", "S_collat_transv_ant", "S_collat_transv_post", "S_front_inf", "S_front_middle"),
+    *("S_front_sup", "S_interm_prim-Jensen", "S_intrapariet_and_P_trans", "S_oc_middle_and_Lunatus"),
+    *("S_oc_sup_and_transversal", "S_occipital_ant", "S_oc-temp_lat", "S_oc-temp_med_and_Lingual"),
+    *("S_orbital_lateral", "S_orbital_med-olfact", "S_orbital-H_Shaped", "S_parieto_occipital", "S_pericallosal"),
+    *("S_postcentral", "S_precentral-inf-part", "S_precentral-sup-part", "S_suborbital", "S_subparietal"),
+    *("S_temporal_inf", "S_temporal_sup", "S_temporal_transverse"),
+)
 # rows of old surface statistics that are no region
 NO_REGION = ("unknown", "corpuscallosum")
 # the segmentation's number -> the structure of aseg.stats
@@ -47,8 +66,22 @@ CORTEX = {
 
 
 def cortical_feature(hemisphere: str, region: str, measure: str, atlas: str) -> str:
-    """Name a cortical feature; ``atlas`` is ``DK`` or ``DKT``, whose regions must not be taken for one another's."""
-    return "_".join([hemisphere, *(["DKT"] if atlas == "DKT" else []), region, measure])
+    """Name a cortical feature.
+
+    Parameters
+    ----------
+    hemisphere : {"lh", "rh"}
+    region : str
+    measure : {"thickness", "volume"}
+    atlas : {"DK", "DKT", "Destrieux"}
+        The name holds it unless it is ``DK``: regions of one atlas must not be taken for another's.
+    """
+    return "_".join([hemisphere, *([] if atlas == "DK" else [atlas]), region, measure])
+
+
+def destrieux_region(name: str) -> str:
+    """Give a region of the Destrieux atlas its long name; versions of FreeSurfer shorten ``_and_`` to ``&``."""
+    return name.replace("lG", "lg").replace("&", "_and_")
 
 
 def segmentation_feature(name: str) -> str:

@@ -1,24 +1,28 @@
 """Tables that aparcstats2table and asegstats2table export: one row a subject, or one column with ``--transpose``.
 
+Spreadsheets that people put together from them are read too (:mod:`spreadsheet`).
 https://surfer.nmr.mgh.harvard.edu/fswiki/aparcstats2table and https://surfer.nmr.mgh.harvard.edu/fswiki/asegstats2table.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.lib.imaging.stats.columns import Kind, feature_of_columns, kind_of_table, looks_like_features
+from workflow_scripts.lib.imaging.stats.cells import read_number
+from workflow_scripts.lib.imaging.stats.columns import (
+    Kind,
+    feature_of_columns,
+    kind_of_table,
+    looks_like_features,
+    says_kind,
+)
 from workflow_scripts.lib.imaging.stats.grid import Grid, read_grid
+from workflow_scripts.lib.imaging.stats.spreadsheet import is_spreadsheet, read_spreadsheet
 from workflow_scripts.lib.study.errors import StudyError
 
-NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-EMPTY = frozenset(("", "NA", "N/A", "n/a", "nan", "NaN"))
-# measure -> smallest and largest value, unit; outside the table has another unit or is damaged
-RANGES = {"thickness": (0.0, 10.0, "mm"), "volume": (0.0, 1e7, "mm3"), "icv": (1e5, 1e7, "mm3")}
 # tables of one run print the intracranial volume with other roundings
 SAME_ICV = 1e-4
 
@@ -65,8 +69,8 @@ def read_tables(paths: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     paths : sequence of str
-        Tables of thickness or volume of ``aparc`` or ``aparc.DKTatlas``, and of volumes of ``aseg``; separated by
-        commas, tabs, semicolons or spaces; subjects in rows or in columns.
+        Tables of thickness or volume of ``aparc``, ``aparc.DKTatlas`` or ``aparc.a2009s``, and of volumes of ``aseg``;
+        separated by commas, tabs, semicolons or spaces; subjects in rows or in columns. Or spreadsheets.
 
     Returns
     -------
@@ -98,9 +102,11 @@ def read_tables(paths: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(merged, index=list(subjects), columns=list(names))
 
 
-def _open(path: str) -> tuple[Kind, Grid]:
-    """Read a table, say of what kind it is, and turn it so that subjects are in rows."""
+def _open(path: str) -> tuple[Kind | None, Grid]:
+    """Read a table, say of what kind it is (None: a spreadsheet), and turn it so that subjects are in rows."""
     grid = read_grid(path)
+    if not says_kind(grid.cells[0][0]) and is_spreadsheet(grid):
+        return None, grid
     kind = kind_of_table(path, grid.cells[0][0])
     below, beside = [row[0] for row in grid.cells[1:]], grid.cells[0][1:]
     if looks_like_features(below, kind) and not looks_like_features(beside, kind):
@@ -129,30 +135,17 @@ def _refuse_twice(grid: Grid, places: list[tuple[int, int]], what: str) -> None:
 
 def _read_table(path: str) -> Table:
     kind, grid = _open(path)
+    if kind is None:
+        return Table(grid, *read_spreadsheet(grid))
     features = feature_of_columns(grid, kind)
     values = [
-        [_number(grid, kind, feature, row, column) for column, feature in features] for row in range(1, len(grid.cells))
+        [
+            read_number(grid, feature, "icv" if feature == "icv" else kind.measure, row, column)
+            for column, feature in features
+        ]
+        for row in range(1, len(grid.cells))
     ]
     return Table(grid, [row[0] for row in grid.cells[1:]], features, np.array(values, dtype=np.float64))
-
-
-def _number(grid: Grid, kind: Kind, feature: str, row: int, column: int) -> float:
-    """Turn a cell into a number; NaN if it is empty."""
-    text = grid.cells[row][column]
-    if text in EMPTY:
-        return math.nan
-    place = f"{grid.say(row, column)} ({feature}): found"
-    if not NUMBER.fullmatch(text):
-        if re.fullmatch(r"-?[0-9]+,[0-9]+", text):
-            raise StudyError(
-                f"{place} '{text}', expected a number with a decimal point. Save the table with decimal points."
-            )
-        raise StudyError(f"{place} '{text}', expected a number. Correct the cell or export the table again.")
-    number = float(text)
-    low, high, unit = RANGES["icv" if feature == "icv" else kind.measure]
-    if not low <= number <= high:
-        raise StudyError(f"{place} {text}, expected {low:.0f} to {high:.0f} {unit}. Export the table again.")
-    return number
 
 
 def _refuse_other_value(earlier: list[Table], table: Table, row: int, place: int) -> None:
