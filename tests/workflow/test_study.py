@@ -17,7 +17,10 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 FIGURES = [
     "biomarker_bars",
     "brainage_scatter",
+    "comparison_forest",
+    "external_tests",
     "gap_correlation",
+    "learning_curves",
     "manhattan",
     "permutation_sensitivity",
     "planted_truth",
