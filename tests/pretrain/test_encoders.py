@@ -112,6 +112,7 @@ def test_a_table_of_the_users_keeps_what_the_study_has(caplog):
     assert table["scan_id"].tolist() == SCANS["scan_id"].tolist()[5:]
     assert table["a"].tolist() == list(range(5, small_study.SCANS))
     assert "mine.tsv: 35 of 40 included scans" in caplog.text
+    assert "mine.tsv: 1 rows are of no included scan, the first is 'stranger_1'" in caplog.text
 
 
 def test_a_table_by_participant_gives_its_row_to_each_scan():

@@ -189,6 +189,9 @@ def own_table(table: pd.DataFrame, included: pd.DataFrame, name: str) -> pd.Data
     there = joined[list(values.columns)].notna().all(axis=1)
     if not there.any():
         raise StudyError(f"{name}: none of its {len(table)} rows is an included scan, e.g. '{scans[key].iloc[0]}'.")
+    unknown = table.loc[~table[key].isin(scans[key]), key]
+    if len(unknown):
+        logger.warning("%s: %d rows are of no included scan, the first is '%s'", name, len(unknown), unknown.iloc[0])
     logger.info(
         "%s: %d of %d included scans; comparisons use those that all representations have",
         name,
