@@ -22,7 +22,7 @@ COMPARISON = ["task", "n", "a", "b", "repeats", "participants", "n_train", "n_te
 COMPARISON += ["median_b", "difference", "median_difference", "lower", "upper"]
 COMPARISON += [name for test in TESTS for name in (f"p_{test}", f"p_{test}_holm")]
 COMPARISON += ["delong_difference", "delong_scans", "delong_valid"]
-# with pools of 861 and 1,678 people DeLong rejected 9 to 12% of true nulls at n = 100 and 5 to 6% at 500, at a
+# with pools of 861 and 1,678 people DeLong rejected 8 to 10% of true nulls at n = 100 and 5 to 6% at 500, at a
 # nominal 5%: the mean score of small models moves with the sample, which DeLong does not know
 DELONG_FROM = 300
 DIGITS = 12  # of mean ranks between 0 and 1

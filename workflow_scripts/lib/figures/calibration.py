@@ -24,9 +24,10 @@ TESTS = {
 }
 LIMIT = 0.05
 BAND = "#DDDDDD"
+TOP = 1.03  # room for the markers of what always rejects
 TICKS = [0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1]
 COLUMNS = 3
-DODGE = 0.012  # of the axis' length, so that tests that agree do not hide each other
+DODGE = 0.015  # of the axis' length, so that tests that agree do not hide each other
 KINDS = {"leave_out": "Leave out", "small_samples": "Small samples"}
 
 
@@ -66,7 +67,7 @@ def _errors(axes: Axes, rows: pd.DataFrame) -> None:
     # the square root shows both what rejects nearly always and what should reject 5%
     axes.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     axes.set_yticks(TICKS, labels=[f"{100 * tick:g}" for tick in TICKS])
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, TOP)
     axes.set_xlabel("Resamples")
 
 
@@ -75,7 +76,7 @@ def _power(axes: Axes, rows: pd.DataFrame) -> None:
     _lines(axes, rows[rows["n_resamples"] == rows["n_resamples"].max()], "effect", log=False)
     axes.axhline(LIMIT, color=style.GREY, linewidth=0.7, zorder=0.5)
     axes.set_yticks(np.linspace(0, 1, 6), labels=[f"{100 * tick:.0f}" for tick in np.linspace(0, 1, 6)])
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, TOP)
     axes.set_xlabel("Planted difference in AUC")
 
 
@@ -108,10 +109,10 @@ def draw(table: pd.DataFrame) -> Figure:
     power = [(title, rows) for title, rows in _cells(table) if rows["effect"].nunique() > 1]
     columns = min(COLUMNS, max(len(null), 2))
     upper, lower = math.ceil(len(null) / columns), math.ceil(len(power) / columns)
-    figure = Figure(figsize=(2.6 * columns, 2.3 * (upper + lower) + 0.8), layout="constrained")
+    figure = Figure(figsize=(2.6 * columns, 2.05 * (upper + lower) + 0.8), layout="constrained")
     panels = figure.subplots(upper + lower, columns, squeeze=False)
     _block(panels[:upper].ravel(), null, _errors, "True nulls rejected (%)")
-    _block(panels[upper:].ravel(), power, _power, "Rejected (%)")
+    _block(panels[upper:].ravel(), power, _power, "Differences found (%)")
     shown = [test for test in TESTS if test in set(table["test"])]
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=4)
