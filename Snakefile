@@ -31,10 +31,13 @@ try:
     if "apptainer" in str(workflow.deployment_settings.deployment_method).lower():
         config["preprocess"]["tool"]["run"] = "apptainer"
     if workflow.is_main_process:
-        if isinstance(config["features"]["list"], list):
-            from workflow_scripts.lib.imaging.stats.lists import feature_list
+        if (
+            isinstance(config["features"]["list"], list)
+            or config["features"]["subsets"]
+        ):
+            from workflow_scripts.lib.imaging.stats.lists import check_lists
 
-            feature_list(config["features"]["list"])
+            check_lists(config["features"])
         if "conda" not in str(workflow.deployment_settings.deployment_method).lower():
             check_tools(config)
         if config["preprocess"]["backend"] != "embedded":

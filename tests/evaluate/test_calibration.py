@@ -13,9 +13,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.evaluate.grids import mean_grid
 from workflow_scripts.lib.evaluate import calibration as cal
 from workflow_scripts.lib.evaluate import calibration_designs as designs
-from workflow_scripts.lib.evaluate.heldout import mean_grid
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import StudyError
 from workflow_scripts.probe import calibrate_tests, collect_calibration

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from workflow_scripts.lib.evaluate.heldout import mean_grid, mean_scores, ranks_within
+from tests.evaluate.grids import mean_grid
+from workflow_scripts.lib.evaluate.heldout import mean_scores, ranks_within
 from workflow_scripts.lib.study.errors import StudyError
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from workflow_scripts.lib.evaluate.curve_linear import FITS, SCORES
 from workflow_scripts.lib.finetune import chunk, starts
 from workflow_scripts.lib.finetune.options import Options
 from workflow_scripts.lib.imaging.names import PATCHES
@@ -33,8 +34,8 @@ def main(snakemake):
     mine = samples["repeat"] // params.repeats_per_job == int(wildcards.chunk)
     samples = samples[mine & (samples["task"] == wildcards.task) & (samples["n"] == int(wildcards.n))]
     if samples.empty:  # the pool is too small for this size: draw_samples has said so
-        tables.write_table(pd.DataFrame(columns=chunk.FITS), snakemake.output.fits, "curve_fits")
-        tables.write_table(pd.DataFrame(columns=chunk.SCORES), snakemake.output.scores, "curve_scores")
+        tables.write_table(pd.DataFrame(columns=FITS), snakemake.output.fits, "curve_fits")
+        tables.write_table(pd.DataFrame(columns=SCORES), snakemake.output.scores, "curve_scores")
         return
     checkpoints = Path(params.checkpoints)
     fits, scores = chunk.fit_chunk(samples, options, begin(given, params), given.shards, checkpoints, device)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from workflow_scripts.lib.imaging.regions import assign_features
-from workflow_scripts.lib.imaging.stats.lists import LISTS, feature_list, unit_of
+from workflow_scripts.lib.imaging.stats.lists import LISTS, check_lists, feature_list, unit_of
 from workflow_scripts.lib.imaging.stats.structures import ASEG, CORTEX, DK, DK_ONLY, DKT, segmentation_feature
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -71,3 +71,10 @@ def test_dkt_regions_go_to_the_same_patches(name):
 
 def test_the_dkt_atlas_lacks_three_regions():
     assert len(DK) == 34 and len(DKT) == 31 and set(DK) - set(DKT) == set(DK_ONLY)
+
+
+def test_a_subset_beyond_the_list_is_refused_with_the_config():
+    inside = {"cortex": {"list": "thickness"}, "as_measured": {"list": None}}
+    check_lists({"list": "published", "subsets": inside})
+    with pytest.raises(StudyError, match="subsets: cortex: list: 'lh_bankssts_thickness' and 67 more are not among"):
+        check_lists({"list": "volumes", "subsets": inside})

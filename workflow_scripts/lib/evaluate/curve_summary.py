@@ -25,7 +25,6 @@ COMPARISON += ["delong_difference", "delong_scans", "delong_valid"]
 # with pools of 861 and 1,678 people DeLong rejected 8 to 10% of true nulls at n = 100 and 5 to 6% at 500, at a
 # nominal 5%: the mean score of small models moves with the sample, which DeLong does not know
 DELONG_FROM = 300
-DIGITS = 12  # of mean ranks between 0 and 1
 logger = logging.getLogger(__name__)
 
 
@@ -139,8 +138,7 @@ def _test_people(scores: pd.DataFrame, a: str, b: str, repeats: pd.Index, level:
     if both["y"].nunique() < 2:
         return {"delong_scans": len(both)}
     clusters = both["participant_id"].to_numpy() if both["participant_id"].duplicated().any() else None
-    # means of equal ranks may differ in their last digits, which would decide ties by the order of summation
-    columns = (both[name].to_numpy().round(DIGITS) for name in ("y", "score_a", "score_b"))
+    columns = (both[name].to_numpy() for name in ("y", "score_a", "score_b"))
     found = delong.compare_paired(*columns, level, clusters)
     return {"p_delong": found["p"], "delong_difference": found["difference"], "delong_scans": len(both)}
 

@@ -48,27 +48,6 @@ def _settled(means: np.ndarray, scale: str) -> np.ndarray:
     return np.round(means, 12) if scale == "rank" else means
 
 
-def mean_grid(scores: np.ndarray, held_out: np.ndarray, scale: str = "rank") -> np.ndarray:
-    """As :func:`mean_scores`, for scores that lie in a grid.
-
-    Parameters
-    ----------
-    scores : numpy.ndarray, (resamples, scans)
-    held_out : numpy.ndarray of bool, (resamples, scans)
-    scale : {'rank', 'logit', 'raw'}
-
-    Returns
-    -------
-    numpy.ndarray, (scans,), float64
-        NaN where a scan was never held out.
-    """
-    row, column = np.nonzero(held_out)
-    values = _on_scale(row, np.asarray(scores, dtype=np.float64)[row, column], scale)
-    count = np.bincount(column, minlength=held_out.shape[1])
-    total = np.bincount(column, weights=values, minlength=held_out.shape[1])
-    return _settled(np.where(count > 0, total / np.maximum(count, 1), np.nan), scale)
-
-
 def mean_scores(scores: pd.DataFrame, scale: str = "rank") -> pd.DataFrame:
     """Return each scan's mean over the resamples in which it was held out.
 

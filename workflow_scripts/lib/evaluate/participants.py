@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.lib.evaluate import bootstrap, delong
+from workflow_scripts.lib.evaluate.metrics import r2_rows
 from workflow_scripts.lib.evaluate.permutation import swap_test
 
 FEWEST = 2  # participants of each class, or in all, that a variance needs
@@ -56,7 +57,7 @@ class TaskScores:
 
 
 def _r2(y: np.ndarray, score: np.ndarray) -> float:
-    return float(1 - ((y - score) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    return float(r2_rows(score[None], y, np.ones((1, len(y)), dtype=bool))[0])
 
 
 def test_pair(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workflow_scripts.lib.evaluate.curve_linear import FITS, SCORES
 from workflow_scripts.lib.finetune import packed
 from workflow_scripts.lib.finetune.fits import Fit, Shared, failed, kept, run_fit, use_one_thread
 from workflow_scripts.lib.finetune.options import Options
@@ -18,20 +19,6 @@ from workflow_scripts.lib.finetune.samples import Sample, participants, scan_ids
 from workflow_scripts.lib.finetune.starts import Start
 
 logger = logging.getLogger(__name__)
-FITS = (
-    "task",
-    "model",
-    "n",
-    "repeat",
-    "setting",
-    "parameters",
-    "epochs",
-    "validation_auc",
-    "test_auc",
-    "chosen",
-    "reason",
-)
-SCORES = ("task", "model", "n", "repeat", "scan_id", "participant_id", "y", "score")
 
 
 def fit_chunk(

@@ -1,6 +1,7 @@
 """Lists of features by name, and a feature's unit."""
 
 import difflib
+from collections.abc import Iterable
 
 from workflow_scripts.lib.imaging.stats.structures import (
     ASEG,
@@ -93,6 +94,40 @@ def feature_list(name_or_names: str | list[str]) -> list[str]:
     if twice:
         raise StudyError(f"features: '{twice[0]}' stands in the list more than once; name it once.")
     return names
+
+
+def subset_list(name: str, wanted: str | list[str], known: Iterable[str]) -> list[str]:
+    """Give the features of a subset (config ``features: subsets``).
+
+    Parameters
+    ----------
+    name : str
+        Of the subset.
+    wanted : str or list of str
+        See :func:`feature_list`.
+    known : iterable of str
+        Features that the study has.
+
+    Raises
+    ------
+    StudyError
+        A feature is not among them.
+    """
+    features, there = feature_list(wanted), set(known)
+    strange = [feature for feature in features if feature not in there]
+    if strange:
+        raise StudyError(
+            f"features: subsets: {name}: list: '{strange[0]}' and {len(strange) - 1} more are not among the study's "
+            "features. Choose a list that lies within features: list."
+        )
+    return features
+
+
+def check_lists(section: dict) -> None:
+    """Refuse lists of features that cannot be used (:class:`StudyError`); ``section`` is config ``features``."""
+    known = feature_list(section["list"])
+    for name, entry in section["subsets"].items():
+        subset_list(name, entry["list"] or section["list"], known)
 
 
 def unit_of(feature: str) -> str:
