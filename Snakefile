@@ -1,13 +1,14 @@
 # What a learned representation of a T1-weighted brain MRI adds over FreeSurfer's regional features:
 # scans -> patches -> representations -> probes, brain age, genes -> figures and a report.
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from workflow_scripts.lib.study.config import (
     check_config,
-    check_tools,
     own_inputs,
     phantom_batches,
     phantom_cohorts,
+    uses_phantom,
 )
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -38,8 +39,19 @@ try:
             from workflow_scripts.lib.imaging.stats.lists import check_lists
 
             check_lists(config["features"])
-        if "conda" not in str(workflow.deployment_settings.deployment_method).lower():
-            check_tools(config)
+        if "genetics" in config["stages"] or (
+            "figures" in config["stages"] and uses_phantom(config)
+        ):
+            from workflow_scripts.lib.genetics.check import check_genetics
+
+            deployment = str(workflow.deployment_settings.deployment_method).lower()
+            notes = check_genetics(
+                config["genetics"],
+                made=("results/",),
+                with_programs="conda" not in deployment,
+            )
+            for note in notes:
+                logger.info(note)
         if config["preprocess"]["backend"] != "embedded":
             from workflow_scripts.lib.imaging.backends.tool_check import check_tool
 
@@ -64,6 +76,8 @@ except StudyError as error:
 # --- rules, a file a stage -----------------------------------------------------------------------------------------
 include: "rules/common.smk"
 include: "rules/common_evaluate.smk"
+include: "rules/common_genetics.smk"
+include: "rules/targets.smk"
 include: "rules/phantom.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocess.smk"
@@ -74,9 +88,13 @@ include: "rules/pretrain.smk"
 include: "rules/probe.smk"
 include: "rules/finetune.smk"
 include: "rules/brainage.smk"
+include: "rules/genotypes.smk"
 include: "rules/genetics.smk"
+include: "rules/heritability.smk"
+include: "rules/handoffs.smk"
 include: "rules/figures.smk"
 include: "rules/figures_evaluate.smk"
+include: "rules/figures_genetics.smk"
 
 
 # --- targets -------------------------------------------------------------------------------------------------------

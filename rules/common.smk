@@ -4,6 +4,7 @@ from pathlib import Path
 from workflow_scripts.lib.imaging.names import PATCHES
 from workflow_scripts.lib.study.code import code_hash
 from workflow_scripts.lib.study.config import (
+    NEUROPATHOLOGY_TABLE,
     PHANTOM_TABLE,
     is_phantom,
     own_inputs,
@@ -191,6 +192,11 @@ def pick(section, *keys):
     return {key: config[section][key] for key in keys}
 
 
+def pick_from(section, *keys):
+    """Take some keys of a part of a config section."""
+    return {key: section[key] for key in keys}
+
+
 # keys of config section probe that comparisons depend on; fields of lib/evaluate/pairs.py: CompareOptions
 COMPARE_KEYS = [
     "permutation",
@@ -246,15 +252,6 @@ def scan_files(wildcards):
     """Name what holds the scans of a batch, if the study makes them itself."""
     made = int(wildcards.batch) < phantom_batches(config)
     return f"results/phantom/simulate_scans/{wildcards.batch}" if made else []
-
-
-def genotype_files():
-    """List the three files of the genotypes that config names, whichever of the two formats is there."""
-    prefix = config["genetics"]["genotypes"]
-    if Path(f"{prefix}.pgen").exists():
-        packed = ".zst" if Path(f"{prefix}.pvar.zst").exists() else ""
-        return multiext(prefix, ".pgen", f".pvar{packed}", ".psam")
-    return multiext(prefix, ".bed", ".bim", ".fam")
 
 
 def qc_overrides(wildcards):
@@ -326,66 +323,15 @@ def calibration_cells():
     ]
 
 
-COMPARISONS = ["results/probe/compare_probes/report.html"]
-FIGURES = [
-    "biomarker_bars",
-    "brainage_scatter",
-    "gap_correlation",
-    "permutation_sensitivity",
-]
-FIGURES += ["comparison_forest"] if several() else []
-FIGURES += ["manhattan"] if has_genetics() else []
-FIGURES += ["registrations"] if has_volumes() else []
-FIGURES += ["variance_explained"] if methods() else []
-FIGURES += ["region_importance"] if patch_methods() else []
-FIGURES += ["training_curves"] if methods() else []
-FIGURES += ["external_tests"] if multitask_methods() else []
-FIGURES += ["learning_curves"] if "finetune" in config["stages"] else []
-FIGURES += ["planted_truth"] if uses_phantom(config) else []
+@cache
+def study_version():
+    """Read the version of this software, which cards carry."""
+    lines = Path(workflow.basedir, "CITATION.cff").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("version:"))
 
 
-def stage_outputs(stage):
-    """List the final files of a stage."""
-    return {
-        "cohort": ["results/cohort/scans.tsv", "results/cohort/tasks.tsv"],
-        "preprocess": expand(
-            "results/preprocess/preprocess_scans/{batch}.tsv", batch=batches()
-        ),
-        "register": [
-            "results/qc/scans.tsv",
-            "results/qc/excluded.tsv",
-            "results/qc/page",
-            "results/figures/registrations.png",
-        ],
-        "patches": expand("results/patches/extract_patches/{batch}", batch=batches()),
-        "features": [
-            "results/features/harmonised.tsv",
-            "results/features/assignment.tsv",
-            "results/features/sites.tsv",
-        ],
-        "pretrain": expand("results/embed/{name}.tsv", name=representations())
-        + expand(
-            "results/pretrain/{name}/predict_targets/metrics.tsv",
-            name=multitask_methods(),
-        ),
-        "probe": ["results/probe/compare_probes/comparisons.tsv"]
-        + (COMPARISONS if several() else [])
-        + (["results/probe/explain_features/explained.tsv"] if methods() else [])
-        + expand("results/probe/rank_regions/{name}.tsv", name=patch_methods()),
-        "finetune": ["results/finetune/compare_curves/comparisons.tsv"],
-        "brainage": ["results/brainage/gaps.tsv", "results/brainage/metrics.tsv"],
-        "genetics": [
-            "results/genetics/gwas/summary.tsv",
-            "results/genetics/munge_sumstats/dropped.tsv",
-        ],
-        "figures": expand("results/figures/{name}.png", name=FIGURES),
-        "report": ["results/report.html"],
-    }[stage]
-
-
-wildcard_constraints:
-    batch=r"\d+",
-    chunk=r"\d+",
-    method=any_of(trained()),
-    cell=any_of(calibration_cells()),
-    representation=any_of(dict.fromkeys(representations() + trained())),
+def neuropathology_table():
+    """Name the table of post-mortem findings; none if there is none, or the embedded study, whose it is, is not used."""
+    path = config["brainage"]["neuropathology"]
+    usable = path and (uses_phantom(config) or path != NEUROPATHOLOGY_TABLE)
+    return path if usable else []

@@ -42,7 +42,7 @@ rule planted_truth:
         features="results/features/features.tsv",
         harmonised="results/features/harmonised.tsv",
         gaps="results/brainage/gaps.tsv",
-        tests=rules.gwas.output.results,
+        tests=rules.merge_gwas.output.results,
     output:
         png=report(
             "results/figures/planted_truth.png",
@@ -173,23 +173,24 @@ rule gap_correlation:
         "../workflow_scripts/figures/gap_correlation.py"
 
 
-rule manhattan:
-    """Show the association study of every gap."""
+rule brainage_calibration:
+    """Show how predicted ages go with true ages, and the gap by age before and after debiasing."""
     input:
-        points="results/genetics/gwas/points.tsv.gz",
+        age_bias="results/brainage/age_bias.tsv",
+        metrics="results/brainage/metrics.tsv",
     output:
         png=report(
-            "results/figures/manhattan.png",
-            caption="../workflow_scripts/figures/captions/manhattan.rst",
-            category="Genetics",
-            labels={"shows": "Manhattan and QQ"},
+            "results/figures/brainage_calibration.png",
+            caption="../workflow_scripts/figures/captions/brainage_calibration.rst",
+            category="Brain age",
+            labels={"shows": "calibration"},
         ),
-        pdf="results/figures/manhattan.pdf",
-        csv="results/figures/manhattan.csv",
+        pdf="results/figures/brainage_calibration.pdf",
+        csv="results/figures/brainage_calibration.csv",
     log:
-        "results/logs/manhattan/manhattan.log",
+        "results/logs/brainage_calibration/brainage_calibration.log",
     benchmark:
-        "results/benchmarks/manhattan/manhattan.tsv"
+        "results/benchmarks/brainage_calibration/brainage_calibration.tsv"
     conda:
         "../envs/study.yaml"
     threads: 1
@@ -197,9 +198,69 @@ rule manhattan:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_hash("figures/manhattan"),
+        code=code_hash("figures/brainage_calibration"),
     script:
-        "../workflow_scripts/figures/manhattan.py"
+        "../workflow_scripts/figures/brainage_calibration.py"
+
+
+rule group_gaps:
+    """Show the gaps by diagnosis."""
+    input:
+        people="results/brainage/associate_gaps/group_people.tsv",
+        tests="results/brainage/associate_gaps/groups.tsv",
+    output:
+        png=report(
+            "results/figures/group_gaps.png",
+            caption="../workflow_scripts/figures/captions/group_gaps.rst",
+            category="Brain age",
+            labels={"shows": "gap by diagnosis"},
+        ),
+        pdf="results/figures/group_gaps.pdf",
+        csv="results/figures/group_gaps.csv",
+    log:
+        "results/logs/group_gaps/group_gaps.log",
+    benchmark:
+        "results/benchmarks/group_gaps/group_gaps.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("figures/group_gaps"),
+    script:
+        "../workflow_scripts/figures/group_gaps.py"
+
+
+rule neuropathology:
+    """Show the gaps by grade of post-mortem findings (Reynolds et al., Figure 4)."""
+    input:
+        people="results/brainage/associate_gaps/neuropathology_people.tsv",
+        tests="results/brainage/associate_gaps/neuropathology.tsv",
+    output:
+        png=report(
+            "results/figures/neuropathology.png",
+            caption="../workflow_scripts/figures/captions/neuropathology.rst",
+            category="Brain age",
+            labels={"shows": "gap by neuropathology"},
+        ),
+        pdf="results/figures/neuropathology.pdf",
+        csv="results/figures/neuropathology.csv",
+    log:
+        "results/logs/neuropathology/neuropathology.log",
+    benchmark:
+        "results/benchmarks/neuropathology/neuropathology.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("figures/neuropathology"),
+    script:
+        "../workflow_scripts/figures/neuropathology.py"
 
 
 rule report:

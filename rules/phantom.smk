@@ -83,6 +83,31 @@ rule simulate_participants:
         "../workflow_scripts/phantom/simulate_participants.py"
 
 
+rule simulate_neuropathology:
+    """Draw what is found post mortem in people of the clinical cohort."""
+    input:
+        people="results/phantom/truth/people.tsv",
+    output:
+        findings="results/phantom/neuropathology.tsv",
+        truth="results/phantom/truth/neuropathology.tsv",
+    log:
+        "results/logs/simulate_neuropathology/simulate_neuropathology.log",
+    benchmark:
+        "results/benchmarks/simulate_neuropathology/simulate_neuropathology.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("phantom/simulate_neuropathology"),
+        seed=config["seed"],
+        neuropathology=config["phantom"]["neuropathology"],
+    script:
+        "../workflow_scripts/phantom/simulate_neuropathology.py"
+
+
 rule simulate_scans:
     """Render the scans of a batch: anatomy, ageing, disease, pose and scanner."""
     input:
@@ -105,3 +130,67 @@ rule simulate_scans:
         phantom=pick("phantom", "scan_spacing_mm", "anatomy_spacing_mm"),
     script:
         "../workflow_scripts/phantom/simulate_scans.py"
+
+
+rule simulate_annotations:
+    """Draw genes, expression and open chromatin that fit the genotypes of the embedded study."""
+    input:
+        variants="results/phantom/genotypes.bim",
+        loci="results/phantom/truth/loci.tsv",
+    output:
+        genes="results/phantom/annotations/genes.tsv",
+        expression="results/phantom/annotations/expression.tsv",
+        peaks=directory("results/phantom/annotations/peaks"),
+    log:
+        "results/logs/simulate_annotations/simulate_annotations.log",
+    benchmark:
+        "results/benchmarks/simulate_annotations/simulate_annotations.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_hash("phantom/simulate_annotations"),
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/phantom/simulate_annotations.py"
+
+
+rule simulate_genetics:
+    """Simulate the genetics study: thousands of people with genotypes and traits and no images (envs/genes.yaml)."""
+    output:
+        bed="results/phantom/genetics/genotypes.bed",
+        bim="results/phantom/genetics/genotypes.bim",
+        fam="results/phantom/genetics/genotypes.fam",
+        reference_bed="results/phantom/genetics/reference.bed",
+        reference_bim="results/phantom/genetics/reference.bim",
+        reference_fam="results/phantom/genetics/reference.fam",
+        traits="results/phantom/genetics/traits.tsv",
+        catalogue="results/phantom/genetics/catalogue.tsv",
+        genes="results/phantom/genetics/genes.tsv",
+        expression="results/phantom/genetics/expression.tsv",
+        peaks=directory("results/phantom/genetics/peaks"),
+        truth_people="results/phantom/genetics/truth/people.tsv",
+        truth_variants="results/phantom/genetics/truth/variants.tsv",
+        truth_loci="results/phantom/genetics/truth/loci.tsv",
+        truth_heritability="results/phantom/genetics/truth/heritability.tsv",
+        truth_correlation="results/phantom/genetics/truth/correlation.tsv",
+        truth_annotations="results/phantom/genetics/truth/annotations.tsv",
+    log:
+        "results/logs/simulate_genetics/simulate_genetics.log",
+    benchmark:
+        "results/benchmarks/simulate_genetics/simulate_genetics.tsv"
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        code=code_hash("phantom/simulate_genetics"),
+        seed=config["seed"],
+        genetics=config["phantom"]["genetics"],
+    script:
+        "../workflow_scripts/phantom/simulate_genetics.py"

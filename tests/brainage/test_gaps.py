@@ -1,16 +1,18 @@
 """Brain-age gaps of a simulated study whose true gaps are known."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from workflow_scripts.lib.brainage import gaps, normative
+from workflow_scripts.lib.brainage import describe, gaps, normative
 from workflow_scripts.lib.study.errors import StudyError
 from workflow_scripts.lib.study.tables import check_table
 
-OPTIONS = {"buckets": [44, 54, 64, 74, 84], "per_bucket": 20, "folds": 5, "alpha": "auto", "fit_on": "train"}
+OPTIONS = {"buckets": [44, 54, 64, 74, 84], "per_bucket": 20, "folds": 5, "alpha": "auto"} | {
+    "debias": "orthogonal",
+    "fit_on": "train",
+}
 
 
 def simulate(n=400, seed=0):
@@ -41,11 +43,15 @@ def study():
     people = gaps.choose_people(scans, roles, OPTIONS, 1)
     found = {name: gaps.estimate(name, table, people, OPTIONS) for name, table in representations.items()}
     table = pd.concat([part for part, _ in found.values()], ignore_index=True)
-    cards = {name: card for name, (_, card) in found.items()}
+    fitted = {name: model for name, (_, model) in found.items()}
     return {"scans": scans, "people": people, "representations": representations, "truth": truth} | {
         "gaps": table,
-        "cards": cards,
+        "fitted": fitted,
     }
+
+
+def describe_of(table, people):
+    return describe.describe(table, people.healthy_scans(), int(people.table["train"].sum()))
 
 
 def test_only_healthy_normative_people_of_the_training_split_train(study):
@@ -55,6 +61,17 @@ def test_only_healthy_normative_people_of_the_training_split_train(study):
     assert (scans.loc[trained, "split"] == "train").all()
     assert not scans.loc[trained, "diagnosis"].isin(["MCI", "AD"]).any()
     assert max(int(person[1:]) for person in trained) < 300
+
+
+def test_no_patient_of_any_diagnosis_is_normative():
+    scans, roles, _, _ = simulate()
+    ill = scans["participant_id"].isin(["p000", "p001", "p002"])
+    scans.loc[ill, "diagnosis"] = scans.loc[ill, "participant_id"].map({"p000": "SCZ", "p001": "BD", "p002": "MCI"})
+    people = gaps.choose_people(scans, roles, OPTIONS | {"per_bucket": 1000}, 1).table
+    assert not people.loc[people["participant_id"].isin(["p000", "p001", "p002"]), ["train", "normative"]].any(
+        axis=None
+    )
+    assert people.loc[people["participant_id"].isin(["p003", "p250"]), "normative"].all()  # unknown, CN
 
 
 def test_everybody_is_predicted_once_at_the_first_session(study):
@@ -74,7 +91,7 @@ def test_planted_gaps_are_recovered_and_patients_look_older(study):
 
 
 def test_training_gaps_are_out_of_fold_and_unbiased_by_age(study):
-    table = gaps.describe(study["gaps"], study["people"])
+    table = describe_of(study["gaps"], study["people"])
     check_table(table, "brainage_metrics", "metrics")
     table = table.set_index(["representation", "sample"])
     for name in ("features", "rnce"):
@@ -85,35 +102,51 @@ def test_training_gaps_are_out_of_fold_and_unbiased_by_age(study):
         assert train["mae"] == pytest.approx(test["mae"], rel=0.3)  # as honest as the test
 
 
+def test_bias_by_age_group_falls_with_debiasing_and_equals_pandas(study):
+    table = describe.age_bias(study["gaps"], study["people"].healthy_scans(), [54, 64, 74], 0.9)
+    check_table(table, "age_bias", "bias")
+    own = table[(table["representation"] == "rnce") & (table["sample"] == "test_normative")]
+    before, after = (own[own["quantity"] == name].set_index("age_from") for name in ("gap", "gap_debiased"))
+    assert len(before) == 4
+    assert before["n"].sum() == (study["people"].table["normative"] & ~study["people"].table["train"]).sum()
+    assert np.ptp(after["mean"]) < np.ptp(before["mean"])
+    rows = study["gaps"][lambda rows: (rows["representation"] == "rnce") & (rows["role"] == "test")]
+    rows = rows[rows["scan_id"].isin(study["people"].healthy_scans()) & rows["age"].between(54, 64, inclusive="left")]
+    interval = stats.t.interval(0.9, len(rows) - 1, rows["gap"].mean(), stats.sem(rows["gap"]))
+    assert before.loc[54, ["n", "mean", "sd"]].tolist() == pytest.approx([len(rows), *rows["gap"].agg(["mean", "std"])])
+    assert (before.loc[54, "lower"], before.loc[54, "upper"]) == pytest.approx(interval)
+
+
+def test_one_person_of_an_age_has_a_mean_and_no_interval():
+    one = pd.DataFrame({"scan_id": ["a"], "representation": "rnce", "role": "test", "age": 90.0})
+    table = describe.age_bias(one.assign(predicted_age=80.0, gap=-10.0, gap_debiased=-1.0), {"a"}, [54, 84], 0.95)
+    check_table(table, "age_bias", "bias")
+    assert table["age_from"].unique().tolist() == [84]
+    assert table["age_to"].isna().all()
+    assert table["lower"].isna().all()
+
+
 def test_the_published_reading_makes_test_gaps_orthogonal():
     scans, roles, representations, _ = simulate()
     options = OPTIONS | {"fit_on": "test"}
     people = gaps.choose_people(scans, roles, options, 1)
     part, _ = gaps.estimate("rnce", representations["rnce"], people, options)
-    table = gaps.describe(part, people).set_index("sample")
+    table = describe_of(part, people).set_index("sample")
     assert abs(table.loc["test_normative", "gap_age_r_debiased"]) < 1e-9
 
 
 def test_labels_of_test_people_never_touch_the_model():
     scans, roles, representations, _ = simulate()
     people = gaps.choose_people(scans, roles, OPTIONS, 1)
-    _, card = gaps.estimate("rnce", representations["rnce"], people, OPTIONS)
+    _, first = gaps.estimate("rnce", representations["rnce"], people, OPTIONS)
     people.table.loc[~people.table["train"], "age"] += 10
     _, again = gaps.estimate("rnce", representations["rnce"], people, OPTIONS)
-    assert card == again
-
-
-def test_a_card_gives_the_same_gaps_elsewhere(study):
-    card = json.loads(json.dumps(study["cards"]["rnce"]))
-    part = study["gaps"][lambda table: (table["representation"] == "rnce") & (table["role"] == "test")]
-    table = study["representations"]["rnce"].set_index("scan_id").loc[part["scan_id"]]
-    found = gaps.apply_card(card, table, part["age"].to_numpy())
-    for column in ("predicted_age", "gap", "gap_debiased"):
-        np.testing.assert_allclose(found[column], part[column], rtol=1e-9)
+    assert first.model.card() == again.model.card()
+    assert first.line == again.line
 
 
 def test_correlations_are_those_of_the_shared_people(study):
-    table = gaps.correlate(study["gaps"], study["people"], 0.95)
+    table = describe.correlate(study["gaps"], study["people"].healthy_scans(), 0.95)
     check_table(table, "gap_correlations", "correlations")
     row = table.set_index(["sample", "gap"]).loc[("test", "gap_debiased")]
     test = study["gaps"][study["gaps"]["role"] == "test"]
@@ -146,5 +179,5 @@ def test_training_people_are_not_predicted_by_the_model_they_trained(study):
         out = people.folds == fold
         expected[out] = normative.fit_age_model(x[~out], age[~out], "auto").predict(x[out])
     np.testing.assert_allclose(part["predicted_age"], expected)
-    seen = gaps.apply_card(study["cards"]["rnce"], x, age)["predicted_age"]
+    seen = study["fitted"]["rnce"].model.predict(x)
     assert np.abs(seen - age).mean() < np.abs(expected - age).mean()

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from workflow_scripts.lib.brainage import debias, metrics, normative
+from workflow_scripts.lib.brainage import metrics, normative
 from workflow_scripts.lib.study.errors import StudyError
 
 
@@ -38,12 +38,12 @@ def test_a_number_is_a_ridge_penalty_on_standardised_columns(shape):
 
 
 def test_auto_minimises_the_leave_one_out_error():
-    table, age = simulate(40, 60)
+    table, age = simulate(24, 36)
     chosen = normative.fit_age_model(table, age, "auto").alpha
     z = StandardScaler().fit_transform(table)
     errors = []
     for alpha in normative.ALPHAS:
-        out = [Ridge(alpha).fit(np.delete(z, i, 0), np.delete(age, i)).predict(z[i : i + 1])[0] for i in range(40)]
+        out = [Ridge(alpha).fit(np.delete(z, i, 0), np.delete(age, i)).predict(z[i : i + 1])[0] for i in range(24)]
         errors.append(((np.array(out) - age) ** 2).mean())
     assert chosen == pytest.approx(normative.ALPHAS[int(np.argmin(errors))])
     assert 0 < int(np.argmin(errors)) < len(normative.ALPHAS) - 1  # the grid is wide enough to have a minimum
@@ -80,6 +80,14 @@ def test_a_card_survives_json_and_columns_go_by_name():
         again.predict(table.drop(columns="c2"))
 
 
+def test_a_prediction_is_the_same_to_the_last_bit_whoever_else_is_predicted():
+    table, age = simulate(60, 97)
+    model = normative.fit_age_model(table, age, "auto")
+    together = model.predict(table)
+    assert [model.predict(table.iloc[[row]])[0] for row in range(60)] == together.tolist()
+    np.testing.assert_array_equal(model.predict(table.iloc[7:23]), together[7:23])
+
+
 def test_out_of_fold_predictions_never_see_the_person():
     table, age = simulate(40, 60)
     folds = np.arange(40) % 5
@@ -98,32 +106,6 @@ def test_out_of_fold_errors_are_larger_than_fitted_ones():
     assert np.abs(honest - age).mean() > 1.5 * np.abs(fitted - age).mean()
 
 
-@given(st.integers(0, 10_000))
-@settings(deadline=None)
-def test_the_debiased_gap_is_orthogonal_to_age_where_the_line_was_fitted(seed):
-    rng = np.random.default_rng(seed)
-    age = rng.uniform(45, 83, 50)
-    gap = 20 - 0.4 * age + rng.normal(0, 3, 50)
-    after = debias.fit_age_line(gap, age).debias(gap, age)
-    assert abs(np.corrcoef(after, age)[0, 1]) < 1e-8
-    assert abs(after.mean()) < 1e-9
-    np.testing.assert_allclose(debias.fit_age_line(after, age).debias(after, age), after, atol=1e-9)
-
-
-def test_the_line_is_least_squares():
-    rng = np.random.default_rng(1)
-    age, gap = rng.uniform(45, 83, 30), rng.normal(size=30)
-    reference = stats.linregress(age, gap)
-    line = debias.fit_age_line(gap, age)
-    assert (line.slope, line.intercept) == (pytest.approx(reference.slope), pytest.approx(reference.intercept))
-
-
-@pytest.mark.parametrize("age", [[70.0, 71.0], [70.0, 70.0, 70.0]])
-def test_a_line_needs_people_of_different_ages(age):
-    with pytest.raises(StudyError, match="different ages"):
-        debias.fit_age_line(np.zeros(len(age)), np.array(age))
-
-
 @given(st.integers(5, 200), st.floats(-0.95, 0.95))
 @settings(deadline=None)
 def test_fisher_interval_equals_scipy(n, target):
@@ -136,12 +118,58 @@ def test_fisher_interval_equals_scipy(n, target):
     assert metrics.fisher_interval(metrics.pearson(a, b), n) == pytest.approx((interval.low, interval.high))
 
 
+def heavy(random, n, r):
+    """Draw pairs with tails of Student's t with 5 degrees of freedom."""
+    pairs = random.multivariate_normal([0, 0], [[1, r], [r, 1]], n)
+    return (pairs / np.sqrt(random.chisquare(5, n) / 5)[:, None]).T
+
+
+def mixed(random, n, r):
+    """Draw pairs of which a tenth, the patients, lie three standard deviations higher."""
+    pairs = random.multivariate_normal([0, 0], [[1, r], [r, 1]], n)
+    return (pairs + 3 * (random.random(n) < 0.1)[:, None]).T
+
+
+@pytest.mark.parametrize(("draw", "fisher_fails"), [(heavy, 0.88), (mixed, 0.93)])
+def test_intervals_of_correlations_cover_where_fishers_do_not(draw, fisher_fails):
+    random = np.random.default_rng(3)
+    truth = np.corrcoef(*draw(random, 300_000, 0.5))[0, 1]
+    inside = np.zeros(2)
+    for _ in range(500):
+        a, b = draw(random, 300, 0.5)
+        intervals = metrics.correlation_interval(a, b), metrics.fisher_interval(metrics.pearson(a, b), 300)
+        inside += [lower < truth < upper for lower, upper in intervals]
+    covered, fishers = inside / 500
+    assert covered > 0.925
+    assert fishers < fisher_fails
+
+
+@given(st.integers(4, 300), st.integers(0, 100))
+@settings(deadline=None, max_examples=30)
+def test_intervals_of_correlations_are_never_narrower_than_fishers(n, seed):
+    a, b = np.random.default_rng(seed).normal(size=(2, n))
+    lower, upper = metrics.correlation_interval(a, b)
+    low, high = metrics.fisher_interval(metrics.pearson(a, b), n)
+    assert lower <= low + 1e-12
+    assert upper >= high - 1e-12
+
+
+def test_intervals_of_perfect_and_tiny_samples_are_fishers():
+    a = np.arange(10.0)
+    assert metrics.correlation_interval(a, 2 * a) == metrics.fisher_interval(metrics.pearson(a, 2 * a), 10)
+    assert np.isnan(metrics.correlation_interval(a[:3], a[:3])).all()
+    assert np.isnan(metrics.correlation_interval(a, np.ones(10))).all()
+
+
 def test_accuracy_by_hand():
     found = metrics.accuracy(np.array([50.0, 60, 70]), np.array([52.0, 60, 68]))
     assert found["mae"] == pytest.approx(4 / 3)
     assert found["r2"] == pytest.approx(1 - 8 / 200)
     assert found["r"] == pytest.approx(1)
     assert found["gap_age_r"] == pytest.approx(-1)
+    assert (found["slope"], found["intercept"]) == (pytest.approx(0.8), pytest.approx(12))
+    assert found["gap_mean"] == pytest.approx(0)
+    assert tuple(found) == metrics.ACCURACY
 
 
 def test_too_few_people_give_missing_numbers():

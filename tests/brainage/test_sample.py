@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from workflow_scripts.lib.brainage import sample
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.tables import check_table
 
 EDGES = [44, 54, 64, 74, 84]
 
@@ -21,7 +22,7 @@ def crowd(n=400, seed=0):
 
 
 @given(st.integers(0, 1000), st.integers(1, 60))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_every_bucket_gives_what_it_can(seed, per_bucket):
     people = crowd(seed=seed % 5)
     drawn, buckets = sample.draw_balanced(people, EDGES, per_bucket, seed)
@@ -42,8 +43,14 @@ def test_bucket_edges_are_whole_years():
 def test_the_draw_does_not_depend_on_row_order_and_shortage_is_said(caplog):
     people = crowd(60)
     with caplog.at_level(logging.WARNING):
-        drawn, _ = sample.draw_balanced(people, EDGES, 7, 1)
-    assert "7 wanted: all taken" in caplog.text
+        drawn, buckets = sample.draw_balanced(people, EDGES, 7, 1)
+    assert "short of the 7 wanted: all taken" in caplog.text
+    short = buckets[buckets["note"] != ""]
+    assert len(short) > 0
+    assert (short["drawn"] == short["available"]).all()
+    assert (short["note"].str.split().str[0].astype(int) == 7 - short["drawn"]).all()
+    assert (buckets.loc[buckets["note"] == "", "drawn"] == 7).all()
+    check_table(buckets, "age_buckets", "buckets")
     again, _ = sample.draw_balanced(people.sample(frac=1, random_state=3), EDGES, 7, 1)
     assert set(drawn["participant_id"]) == set(again["participant_id"])
     other, _ = sample.draw_balanced(crowd(), EDGES, 7, 2)
@@ -69,7 +76,7 @@ def test_first_session_is_the_youngest_not_the_alphabetically_first():
 
 
 @given(st.integers(2, 8), st.integers(0, 100))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_folds_are_even_and_by_participant(n_folds, seed):
     people = crowd(90)
     folds = sample.assign_folds(people, EDGES, n_folds, seed)

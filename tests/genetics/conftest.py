@@ -1,11 +1,13 @@
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.lib.genetics import bed, qc
+from workflow_scripts.lib.genetics import bed, qc, qc_people, qc_variants, sources, tools
+from workflow_scripts.lib.genetics import genotypes as importing
 from workflow_scripts.lib.genetics.tools import Limits
 from workflow_scripts.lib.phantom import genotypes
 
@@ -39,10 +41,24 @@ QC = {
     "sex_f_female": 0.2,
     "sex_f_male": 0.8,
     "max_kinship": 0.0884,
+    "kinship_variants": 200_000,
+    "kinship": None,
+    "min_info": None,
+    "info": None,
     "max_variant_missing": 0.03,
     "min_maf": 0.05,
     "min_hwe_p": 1e-10,
     "max_person_missing": 0.03,
+}
+PCS = {"count": 3, "prune_window": 50, "prune_step": 5, "prune_r2": 0.2, "min_maf": 0.05, "max_variants": 500_000}
+GENETICS = {
+    "genotypes": "",
+    "chromosomes": None,
+    "split": False,
+    "sample": None,
+    "build": "hg19",
+    "exclude": [],
+    "ancestry": None,
 }
 
 
@@ -71,11 +87,63 @@ def study(tmp_path_factory):
     return SimpleNamespace(prefix=prefix, people=people, phantom=phantom)
 
 
+def genetics(prefix, **changes) -> dict:
+    """Config section genetics for genotypes at a prefix; keys of its subsection qc may be among the changes."""
+    qc_changes = {key: changes.pop(key) for key in list(changes) if key in QC}
+    build = qc_changes.pop("build", "hg19")
+    return GENETICS | {"genotypes": str(prefix), "build": build, "qc": QC | qc_changes} | changes
+
+
+def control(settings: dict, people: pd.DataFrame, folder: Path) -> SimpleNamespace:
+    """Run the rules of quality control one after the other, as the workflow does, below an empty folder."""
+    names = ("work", "import", "common", "variants")
+    work, imports, commons, variants = (folder / name for name in names)
+    for name in (work, imports, commons, variants):
+        name.mkdir()
+
+    def scratch(name):
+        (work / name).mkdir()
+        return work / name
+
+    steps = {}
+    for part in sources.imported_parts(settings):
+        given = (sources.source(settings, part), people, sources.read_chromosomes(settings, part), settings["qc"])
+        steps[part] = importing.import_part(*given, imports / part, scratch(f"import_{part}"), Limits())
+    parts = {part: imports / part for part in sources.parts(settings)}
+    common = {}
+    for part, prefix in parts.items() if not settings["qc"]["kinship"] else ():
+        importing.pick_common(prefix, 200_000, "hg19", commons / part, scratch(f"common_{part}"), Limits())
+        common[part] = commons / part
+    x_part = sources.sex_part(settings)
+    left, first = qc_people.filter_people(
+        parts,
+        common,
+        imports / x_part if x_part else None,
+        qc.sum_parts(steps.values()),
+        settings,
+        scratch("people"),
+        Limits(),
+    )
+    tools.write_ids(left, folder / "filtered.txt")
+    repeated, records, missing = qc_people.repeated_ids(parts), [], []
+    for part, prefix in parts.items():
+        given = (prefix, folder / "filtered.txt", settings["qc"], repeated, variants / part)
+        record, counts = qc_variants.filter_variants(*given, scratch(f"variants_{part}"), Limits())
+        records.append(record)
+        missing.append(counts)
+    most = settings["qc"]["max_person_missing"]
+    left, last = qc.join_control(left, first.steps, [record.steps for record in records], missing, most)
+    tools.write_ids(left, folder / "people.txt")
+    removed = pd.concat([record.removed for record in (first, *records, last)], ignore_index=True)
+    filtered = {part: variants / part for part in parts}
+    return SimpleNamespace(parts=filtered, people=folder / "people.txt", steps=last.steps, removed=removed)
+
+
 @pytest.fixture(scope="session")
 def cleaned(plink, study, tmp_path_factory):
-    """The phantom after quality control: ``prefix``, ``steps``, ``removed``."""
+    """The phantom after quality control: ``prefix``, ``steps``, ``removed``; ``parts`` and ``people`` as rules give."""
     folder = tmp_path_factory.mktemp("qc")
-    steps, removed = qc.quality_control(
-        study.prefix, study.people, QC, folder / "clean", tmp_path_factory.mktemp("work"), Limits()
-    )
-    return SimpleNamespace(prefix=folder / "clean", steps=steps, removed=removed)
+    done = control(genetics(study.prefix), study.people, folder)
+    flags = ["--keep", str(done.people), "--make-pgen", "pvar-cols="]
+    tools.run(tools.find("plink2"), [*tools.genotype_arguments(done.parts["all"]), *flags], folder / "clean")
+    return SimpleNamespace(prefix=folder / "clean", **vars(done))

@@ -57,3 +57,21 @@ def test_a_bed_file_of_the_wrong_size_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(StudyError, match="5 bytes of genotypes, expected 6"):
         bed.read_bed(tmp_path / "a")
+
+
+def test_filesets_of_the_same_people_are_joined(tmp_path):
+    random = np.random.default_rng(2)
+    parts = [make(random.integers(-1, 3, (count, 7)).astype(np.int8)) for count in (3, 1, 5)]
+    for place, part in enumerate(parts):
+        bed.write_bed(part, tmp_path / str(place))
+    bed.concatenate_beds([tmp_path / str(place) for place in range(3)], tmp_path / "joined")
+    joined = bed.read_bed(tmp_path / "joined")
+    assert np.array_equal(joined.calls, np.concatenate([part.calls for part in parts]))
+    assert joined.variants["id"].tolist() == [name for part in parts for name in part.variants["id"]]
+
+
+def test_filesets_of_other_people_are_not_joined(tmp_path):
+    for place, people in enumerate((7, 8)):
+        bed.write_bed(make(np.zeros((3, people), np.int8)), tmp_path / str(place))
+    with pytest.raises(StudyError, match="the people differ"):
+        bed.concatenate_beds([tmp_path / "0", tmp_path / "1"], tmp_path / "joined")

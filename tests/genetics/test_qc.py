@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.genetics.conftest import QC
+from tests.genetics.conftest import QC, control, genetics
 from workflow_scripts.lib.genetics import bed, qc, tools
-from workflow_scripts.lib.genetics.tools import Limits
 from workflow_scripts.lib.study.errors import StudyError
 
 
@@ -122,9 +121,11 @@ def small(tmp_path, calls, ids, chrom="1"):
 
 
 def run(tmp_path, prefix, people, **changes):
-    work = tmp_path / "work"
-    work.mkdir()
-    return qc.quality_control(prefix, people, QC | changes, tmp_path / "clean", work, Limits())
+    settings = genetics(prefix, chromosomes=[1], **changes)
+    folder = tmp_path / "control"
+    folder.mkdir()
+    done = control(settings, people, folder)
+    return done.steps, done.removed
 
 
 def test_variants_without_ids_are_filtered_one_by_one(plink, tmp_path):
@@ -160,3 +161,22 @@ def test_a_filter_that_leaves_nothing_is_named(plink, tmp_path):
     prefix, people = small(tmp_path, calls, [f"v{row}" for row in range(50)])
     with pytest.raises(StudyError):
         run(tmp_path, prefix, people, check_sex=False)
+
+
+def test_missing_calls_of_a_person_are_judged_over_all_parts():
+    one = pd.DataFrame({"participant_id": ["a", "b", "c"], "missing": [9, 0, 3], "calls": 100})
+    other = pd.DataFrame({"participant_id": ["c", "b", "a"], "missing": [4, 12, 0], "calls": 200})
+    # 9, 12 and 7 of 300; a share that is exactly the limit may stay
+    assert set(qc.people_missing([one, other], 0.03)) == {"b"}
+    assert set(qc.people_missing([one, other], 0.02)) == {"a", "b", "c"}
+
+
+def test_reasons_of_all_parts_are_joined_in_one_file(tmp_path):
+    columns = qc.REMOVED_COLUMNS
+    tables = [pd.DataFrame([["variant", f"v{row}", "hwe", "x"]], columns=columns) for row in range(2)]
+    for row, table in enumerate(tables):
+        table.to_csv(tmp_path / f"{row}.tsv.gz", sep="\t", index=False)
+    last = pd.DataFrame([["person", "p", "person_missingness", "y"]], columns=columns)
+    qc.join_removed([tmp_path / "0.tsv.gz", tmp_path / "1.tsv.gz"], last, tmp_path / "all.tsv.gz")
+    joined = pd.read_csv(tmp_path / "all.tsv.gz", sep="\t")
+    pd.testing.assert_frame_equal(joined, pd.concat([*tables, last], ignore_index=True), check_dtype=False)

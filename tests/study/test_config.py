@@ -7,10 +7,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from workflow_scripts.lib.study import config as study_config
 from workflow_scripts.lib.study.config import (
     check_config,
-    check_tools,
     count_scans,
     load_config_schema,
     own_inputs,
@@ -260,7 +258,7 @@ def test_an_input_is_checked_by_its_kind(inputs, entry, message):
 def test_inputs_have_names_of_their_own(inputs):
     entry = {"name": "a", "kind": "volumes", "path": "tests"}
     assert "cohort.inputs: the name 'a' stands 2 times." in faults_of(inputs(entry, dict(entry)))
-    assert "cohort.inputs: found [], expected at least 1 items" in faults_of(inputs())
+    assert "cohort.inputs: there are none" in faults_of(inputs())
 
 
 def test_keys_of_earlier_versions_say_what_replaced_them(config):
@@ -309,15 +307,39 @@ def test_the_phantom_is_not_longitudinal(config):
     assert "preprocess.longitudinal: found True, but the embedded study is made visit by visit." in faults_of(config)
 
 
-def test_a_study_with_genetics_needs_plink(config, monkeypatch):
-    found = {"plink2": "/bin/plink2", "plink": "/bin/plink"}
-    monkeypatch.setattr(study_config.shutil, "which", found.get)
-    check_tools(config)
-    del found["plink"]
-    with pytest.raises(StudyError, match=r"plink1\.9 is not on the path.*apt-get install"):
-        check_tools(config)
-    found.clear()
-    check_tools(config | {"stages": ["cohort", "probe"]})
+def test_annotations_of_the_embedded_study_go_with_its_genotypes_alone(config):
+    check_config(config)
+    assert config["genetics"]["genes"]["table"] == "results/phantom/annotations/genes.tsv"
+    config["genetics"]["genotypes"] = "mine/genotypes"
+    config["genetics"]["genes"]["table"] = "mine/genes.tsv"
+    check_config(config)
+    assert config["genetics"]["genes"]["table"] == "mine/genes.tsv"
+    assert config["genetics"]["peaks"]["folder"] is None
+    assert config["genetics"]["expression"]["table"] is None
+
+
+def test_a_study_of_genes_alone_needs_no_scans(config):
+    config["cohort"]["inputs"] = []
+    config["stages"] = ["genetics"]
+    assert "cohort.inputs: there are none" in faults_of(copy.deepcopy(config))
+    config["genetics"]["phenotypes"] = "traits.tsv"
+    check_config(copy.deepcopy(config))
+    config["stages"] = ["genetics", "probe"]
+    assert "cohort.inputs: there are none" in faults_of(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fit_on": "test", "debias": "delange"}, "brainage.debias: delange is defined by the line of the training"),
+        ({"neuropathology": "gone.tsv"}, "brainage.neuropathology: 'gone.tsv' does not exist"),
+        ({"cards": {"a": {"card": "gone.json", "representation": "features"}}}, "brainage.cards.a.card: 'gone.json'"),
+        ({"cards": {"a": {"card": "results/a.json", "representation": "x"}}}, "brainage.cards.a.representation: 'x'"),
+    ],
+)
+def test_faults_of_brain_age_are_named(config, change, said):
+    config["brainage"].update(change)
+    assert said in faults_of(config)
 
 
 @pytest.mark.parametrize(

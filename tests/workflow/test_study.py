@@ -16,12 +16,20 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 FIGURES = [
     "biomarker_bars",
+    "brainage_calibration",
     "brainage_scatter",
+    "cell_type_enrichment",
     "comparison_forest",
     "external_tests",
     "gap_correlation",
+    "genetic_qc",
+    "group_gaps",
+    "heritability",
+    "ldsc_cell_types",
     "learning_curves",
+    "locus_plots",
     "manhattan",
+    "neuropathology",
     "permutation_sensitivity",
     "planted_truth",
     "region_importance",
@@ -92,11 +100,12 @@ def test_same_seed_same_tables_however_the_work_is_cut(study, run_snakemake, sma
     chunks.write_text("cohort: {scans_per_job: 17}\npretrain: {patches_per_job: 4}\n")
     # a method of patches with features, one without, one of whole volumes: the others go the ways of these
     scores = [f"probe/probe_representation/{name}.parquet" for name in ("features", "rnce", "simclr", "sfcn")]
-    wanted = ["genetics/gwas/points.tsv.gz", *scores]
+    associated = ["brainage/associate_gaps/neuropathology.tsv", "brainage/associate_gaps/groups.tsv"]
+    wanted = ["genetics/merge_gwas/points.tsv.gz", *associated, *scores]
     run_snakemake(tmp_path, *[f"results/{name}" for name in wanted], "--configfile", small, chunks)
     names = ["cohort/tasks.tsv", "features/features.tsv", "features/harmonised.tsv", "embed/rnce.tsv"]
     names += ["embed/simclr.tsv", "embed/sfcn.tsv", *scores, "brainage/gaps.tsv", "brainage/metrics.tsv"]
-    names += ["genetics/gwas/summary.tsv"]
+    names += ["genetics/merge_gwas/summary.tsv", "brainage/age_bias.tsv", *associated]
     for name in names:
         assert (tmp_path / "results" / name).read_bytes() == (study / "results" / name).read_bytes(), name
 

@@ -59,7 +59,7 @@ def test_the_strongest_locus_is_the_top_hit(planted):
     _, results = planted
     loci = pd.read_csv(results / "phantom/truth/loci.tsv", sep="\t")
     strongest = loci.loc[loci["share"].idxmax()]
-    tests = pd.read_csv(results / "genetics/gwas/features.tsv.gz", sep="\t")
+    tests = pd.read_csv(results / "genetics/merge_gwas/features.tsv.gz", sep="\t")
     top = tests.loc[tests["p"].idxmin()]
     assert str(top["chrom"]) == str(strongest["chrom"])
     assert abs(top["pos"] - strongest["pos"]) < 100_000

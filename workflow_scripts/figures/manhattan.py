@@ -1,4 +1,4 @@
-"""Draw Manhattan and QQ plots of every gap."""
+"""Draw Manhattan and QQ plots of every trait."""
 
 from workflow_scripts.lib.figures import manhattan, style
 from workflow_scripts.lib.study import log, tables
@@ -6,9 +6,12 @@ from workflow_scripts.lib.study import log, tables
 
 def main(snakemake):
     """Entry point of rule ``manhattan``."""
-    points = tables.read_table(snakemake.input.points, "gwas_points")
+    given = snakemake.input
+    points = tables.read_table(given.points, "gwas_points")
+    # find_loci and run_ldsc are inputs only where the study has them
+    loci, ldsc = (tables.read_table(path) if path else None for path in (given.loci, given.ldsc))
     style.apply()
-    figure = manhattan.draw(points)
+    figure = manhattan.draw(points, loci, ldsc)
     style.save(figure, points, snakemake.output.png.removesuffix(".png"))
 
 

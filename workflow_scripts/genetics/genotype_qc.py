@@ -1,28 +1,25 @@
-"""Filter the genotypes of people with the role gwas; from genotypes and cohort tables to a .pgen fileset and counts."""
+"""Remove people with missing calls over all parts and join all counts; from filtered parts to who is left."""
 
-import tempfile
 from pathlib import Path
 
-from workflow_scripts.lib.genetics import gwas, qc
-from workflow_scripts.lib.genetics.tools import Limits
+from workflow_scripts.lib.genetics import qc, tools
 from workflow_scripts.lib.study import log, tables
 
 
 def main(snakemake):
     """Entry point of rule ``genotype_qc``."""
-    scans = tables.read_table(snakemake.input.scans, "scans").drop_duplicates("participant_id")
-    roles = tables.read_table(snakemake.input.roles, "roles")
-    chosen = roles.loc[roles["role"] == "gwas", "participant_id"]
-    people = scans.loc[scans["participant_id"].isin(chosen), ["participant_id", "sex"]]
-    settings = dict(snakemake.params.qc) | {"build": snakemake.params.build}
-    prefix = Path(snakemake.input.genotypes[0]).with_suffix("")
-    out = Path(snakemake.output.genotypes[0]).with_suffix("")
-    limits = Limits(snakemake.threads, snakemake.resources.mem_mb)
-    with tempfile.TemporaryDirectory() as folder:
-        steps, removed = qc.quality_control(prefix, people, settings, out, Path(folder), limits)
-    Path(f"{out}.log").unlink()  # the rule's log has it
-    tables.write_table(steps, snakemake.output.steps, "genotype_qc_steps")
-    gwas.write_gzip(removed, snakemake.output.removed)
+    given, output = snakemake.input, snakemake.output
+    left, record = qc.join_control(
+        tools.read_ids(given.people),
+        tables.read_table(given.people_steps, "genotype_qc_steps"),
+        [tables.read_table(path, "genotype_qc_steps") for path in given.steps],
+        [tables.read_table(path, "genotype_missing") for path in given.missing],
+        snakemake.params.max_person_missing,
+    )
+    tools.write_ids(left, output.people)
+    tables.write_table(record.steps, output.steps, "genotype_qc_steps")
+    sources = [Path(path) for path in (given.people_removed, *given.removed)]
+    qc.join_removed(sources, record.removed, output.removed)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Associate variants with brain age gaps; from gaps, covariates and genotypes to one table a representation."""
+"""Associate the variants of a part of the genome with all traits; from phenotypes and genotypes to a table a trait."""
 
 import tempfile
 from pathlib import Path
 
-from workflow_scripts.lib.genetics import gwas, phenotypes, points
+from workflow_scripts.lib.genetics import gwas, regenie
 from workflow_scripts.lib.genetics.tools import Limits
 from workflow_scripts.lib.study import log, tables
 
@@ -11,31 +11,28 @@ from workflow_scripts.lib.study import log, tables
 def main(snakemake):
     """Entry point of rule ``gwas``."""
     given, params = snakemake.input, snakemake.params
-    gaps = tables.read_table(given.gaps, "gaps")
-    scans = tables.read_table(given.scans, "scans").drop_duplicates("participant_id")
-    roles = tables.read_table(given.roles, "roles")
-    features = tables.read_table(given.features, "features")
-    design = phenotypes.build(
-        gaps[gaps["representation"].isin(params.representations)],
-        scans.set_index("participant_id")["sex"],
-        features.set_index("scan_id")["icv"],
-        tables.read_table(given.components, "genetic_pcs"),
-        set(roles.loc[roles["role"] == "gwas", "participant_id"]),
-        params.phenotype,
-        params.people,
+    phenotypes, covariates = (
+        tables.read_table(given[name], name).set_index("participant_id") for name in ("phenotypes", "covariates")
     )
     prefix = Path(given.genotypes[0]).with_suffix("")
     limits = Limits(snakemake.threads, snakemake.resources.mem_mb)
-    with tempfile.TemporaryDirectory() as folder:
-        results = gwas.association(prefix, design, Path(folder), limits)
-    for representation, path in zip(params.representations, snakemake.output.results, strict=True):
-        gwas.write_results(results[representation], path)
-    threshold, suggestive = params.gwas["threshold"], params.gwas["suggestive"]
-    tables.write_table(gwas.summarise(results, threshold), snakemake.output.summary, "gwas_summary")
-    gwas.write_results(points.plot_points(results, threshold, suggestive), snakemake.output.points, "gwas_points")
-    tables.write_table(design.phenotypes.reset_index(), snakemake.output.phenotypes)
-    tables.write_table(design.covariates.reset_index(), snakemake.output.covariates)
-    tables.write_table(design.losses, snakemake.output.losses)
+    traits, names = list(phenotypes), list(covariates)
+    targets = dict(zip(traits, snakemake.output.results, strict=True))
+    with tempfile.TemporaryDirectory(dir=Path(targets[traits[0]]).parent) as work:
+        folder = Path(work)
+        if params.gwas["tool"] == "regenie":
+            linked = regenie.write_inputs(prefix, phenotypes, covariates, folder)
+            found, entered = regenie.association(linked, traits, names, Path(given.predictions), folder, limits)
+            for trait, path in found.items():
+                regenie.convert(path, prefix, targets[trait])
+        else:
+            max_vif, residualize = params.gwas["max_vif"], params.gwas["residualize"]
+            gwas.write_inputs(prefix, phenotypes, covariates, folder)
+            entered = gwas.entered(prefix, traits, names, folder, limits, max_vif)
+            found = gwas.association(prefix, traits, folder, limits, max_vif, residualize)
+            for trait, path in found.items():
+                gwas.convert(path, targets[trait])
+    tables.write_table(entered, snakemake.output.entered, "entered")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Brain age: a normative model of age, the gap between predicted and true age, its debiasing and its agreement."""
+"""Brain age: a normative model of age, the gap of predicted and true age, its debiasing, card and associations."""

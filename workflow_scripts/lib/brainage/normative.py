@@ -45,8 +45,10 @@ class AgeModel:
         absent = [column for column in self.columns if column not in table.columns]
         if absent:
             raise StudyError(f"brain-age model: column '{absent[0]}' is missing from the table. Add it.")
-        x = table[list(self.columns)].to_numpy(dtype=np.float64)
-        return self.intercept + ((x - self.mean) / self.scale) @ self.coefficients
+        x = np.ascontiguousarray(table[list(self.columns)].to_numpy(dtype=np.float64))
+        # summed row by row: a matrix product rounds differently with the number of rows, and a card must give
+        # another site the same last digit
+        return self.intercept + ((x - self.mean) / self.scale * self.coefficients).sum(axis=1)
 
     def card(self) -> dict:
         """Return the model as plain numbers and text, for JSON."""

@@ -10,6 +10,7 @@ from workflow_scripts.lib.study.errors import StudyError
 from workflow_scripts.lib.study.seeds import generator
 
 logger = logging.getLogger(__name__)
+BUCKET_COLUMNS = ["lower", "upper", "sex", "wanted", "available", "drawn", "note"]
 
 
 def first_sessions(scans: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +54,7 @@ def draw_balanced(
     drawn : pandas.DataFrame
         Rows of ``people``, in their order.
     buckets : pandas.DataFrame
-        lower, upper (years), sex, available, drawn.
+        lower, upper (years), sex, wanted, available, drawn, note (text; what is short, empty if nothing).
 
     Raises
     ------
@@ -69,16 +70,18 @@ def draw_balanced(
             ids = np.sort(people.loc[inside, "participant_id"].to_numpy(dtype=str))
             count = min(per_bucket, len(ids))
             chosen.extend(generator(seed, "brainage", "bucket", lower, upper, sex).choice(ids, count, replace=False))
-            rows.append((lower, upper, sex, len(ids), count))
+            note = ""
             if count < per_bucket:
-                logger.warning("bucket %s-%s %s: %d people, %d wanted: all taken", lower, upper, sex, count, per_bucket)
+                note = f"{per_bucket - count} short of the {per_bucket} wanted: all taken"
+                logger.warning("bucket %s-%s %s: %d people, %s", lower, upper, sex, count, note)
+            rows.append((lower, upper, sex, per_bucket, len(ids), count, note))
     if not chosen:
         raise StudyError(
             f"brainage: nobody with role normative and split train is between {edges[0]} and {edges[-1]} years old. "
             "Change brainage: buckets, or the roles."
         )
     drawn = people[people["participant_id"].isin(chosen)]
-    return drawn, pd.DataFrame(rows, columns=["lower", "upper", "sex", "available", "drawn"])
+    return drawn, pd.DataFrame(rows, columns=BUCKET_COLUMNS)
 
 
 def assign_folds(people: pd.DataFrame, edges: list[float], n_folds: int, seed: int) -> np.ndarray:

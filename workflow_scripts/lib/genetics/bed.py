@@ -1,5 +1,6 @@
 """The PLINK 1 binary genotype format: .bed, .bim and .fam."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,3 +87,27 @@ def read_bed(prefix: str | Path) -> Genotypes:
     packed = np.frombuffer(content, np.uint8, offset=3).reshape(len(variants), -1)
     samples = fam.assign(sex=fam["sex"].map({"1": "M", "2": "F"}))
     return Genotypes(samples, variants, unpack(packed, len(fam)))
+
+
+def concatenate_beds(prefixes: list[Path], out: str | Path) -> None:
+    """Write filesets of the same people in the same order, one after the other, to ``out.bed``, ``.bim``, ``.fam``.
+
+    Raises
+    ------
+    StudyError
+        If their people differ or a .bed file is none.
+    """
+    people = Path(f"{prefixes[0]}.fam").read_bytes()
+    for prefix in prefixes:
+        if Path(f"{prefix}.fam").read_bytes() != people:
+            raise StudyError(f"{prefix}.fam: the people differ from those of {prefixes[0]}.fam, or their order does.")
+    with atomic(f"{out}.fam") as temporary:
+        temporary.write_bytes(people)
+    for suffix in (".bim", ".bed"):
+        with atomic(f"{out}{suffix}") as temporary, temporary.open("wb") as stream:
+            stream.write(MAGIC if suffix == ".bed" else b"")
+            for prefix in prefixes:
+                with Path(f"{prefix}{suffix}").open("rb") as part:
+                    if suffix == ".bed" and part.read(len(MAGIC)) != MAGIC:
+                        raise StudyError(f"{prefix}.bed: not a .bed file with one variant after the other.")
+                    shutil.copyfileobj(part, stream)

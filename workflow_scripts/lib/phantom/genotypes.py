@@ -168,13 +168,47 @@ def _chromosome(chrom: str, founders: list[str], settings: dict, seed: int) -> t
     """Simulate founders' haplotypes, variants x founders x 2 int8, and the table of variants of a chromosome."""
     on_x = chrom == "X"
     length = int(1e6 * settings["x_megabases" if on_x else "autosome_megabases"])
-    sizes = {name: size * (0.75 if on_x else 1.0) for name, size in SIZES.items()}  # 3 X for 4 autosomes
-    history = msprime.Demography()
-    for name, size in sizes.items():
-        history.add_population(name=name, initial_size=size)
-    history.add_population_split(time=settings["split_generations"], derived=["A", "B"], ancestral="AB")
-    order = np.argsort(founders, kind="stable")  # msprime gives all of A, then all of B
     random = seeds.generator(seed, "genotypes", "chromosome", chrom)
+    middle = settings["loci"].get(chrom, {}).get("position", CENTRES[chrom])
+    found, places = draw_haplotypes(founders, length, settings["split_generations"], random, 0.75 if on_x else 1.0)
+    positions = places + middle - length // 2
+    copies = found.sum(axis=(1, 2))
+    usable = random.permutation(np.flatnonzero(np.minimum(copies, 2 * len(founders) - copies) > 1))  # no singletons
+    wanted = settings["x_variants" if on_x else "autosome_variants"]
+    near = usable[np.abs(positions[usable] - middle) < LOCUS_WIDTH][: wanted // 3 if chrom in settings["loci"] else 0]
+    kept = np.sort(np.concatenate([near, usable[~np.isin(usable, near)][: wanted - len(near)]]))
+    positions = positions[kept]
+    return found[kept], name_variants(chrom, positions, random)
+
+
+def draw_haplotypes(
+    founders: list[str],
+    length: int,
+    split: float,
+    random: np.random.Generator,
+    share: float = 1.0,
+    rate: float = MUTATION_RATE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate the history of a stretch: haplotypes, variants x founders x 2 int8, and places from its start.
+
+    Parameters
+    ----------
+    founders : list of str
+        Ancestries, A or B.
+    length : int
+        Base pairs.
+    split : float
+        Generations since the ancestries split.
+    share : float
+        Of the effective population sizes of an autosome: 0.75 for X, of which there are 3 for 4 autosomes.
+    rate : float
+        Mutations per base and generation; a lower one gives a random share of the variants.
+    """
+    history = msprime.Demography()
+    for name, size in SIZES.items():
+        history.add_population(name=name, initial_size=size * share)
+    history.add_population_split(time=split, derived=["A", "B"], ancestral="AB")
+    order = np.argsort(founders, kind="stable")  # msprime gives all of A, then all of B
     trees = msprime.sim_ancestry(
         {name: founders.count(name) for name in "AB" if name in founders},
         demography=history,
@@ -183,23 +217,15 @@ def _chromosome(chrom: str, founders: list[str], settings: dict, seed: int) -> t
         random_seed=int(random.integers(1, 2**31)),
     )
     trees = msprime.sim_mutations(
-        trees, MUTATION_RATE, model=msprime.BinaryMutationModel(), random_seed=int(random.integers(1, 2**31))
+        trees, rate, model=msprime.BinaryMutationModel(), random_seed=int(random.integers(1, 2**31))
     )
     found = trees.genotype_matrix().reshape(trees.num_sites, len(founders), 2).astype(np.int8)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    middle = settings["loci"].get(chrom, {}).get("position", CENTRES[chrom])
-    positions = trees.tables.sites.position.astype(int) + middle - length // 2
-    copies = found.sum(axis=(1, 2))
-    usable = random.permutation(np.flatnonzero(np.minimum(copies, 2 * len(founders) - copies) > 1))  # no singletons
-    wanted = settings["x_variants" if on_x else "autosome_variants"]
-    near = usable[np.abs(positions[usable] - middle) < LOCUS_WIDTH][: wanted // 3 if chrom in settings["loci"] else 0]
-    kept = np.sort(np.concatenate([near, usable[~np.isin(usable, near)][: wanted - len(near)]]))
-    positions = positions[kept]
-    return found[kept][:, back], _name_variants(chrom, positions, random)
+    return found[:, back], trees.tables.sites.position.astype(int)
 
 
-def _name_variants(chrom: str, positions: np.ndarray, random: np.random.Generator) -> pd.DataFrame:
+def name_variants(chrom: str, positions: np.ndarray, random: np.random.Generator) -> pd.DataFrame:
     """Give variants their alleles and ids: mostly single bases, strand-ambiguous ones among them, some insertions."""
     reference = random.integers(0, 4, len(positions))
     change = random.choice([1, 2, 3], len(positions), p=TRANSITIONS)  # 2: A with G, C with T
@@ -210,13 +236,13 @@ def _name_variants(chrom: str, positions: np.ndarray, random: np.random.Generato
     return table.assign(id=ids)
 
 
-def _gamete(pair: np.ndarray, positions: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def gamete(pair: np.ndarray, positions: np.ndarray, random: np.random.Generator, morgans: float = 1.0) -> np.ndarray:
     """Recombine a parent's two haplotypes, variants x 2, into one.
 
-    Each stretch counts as one morgan: the sharing of relatives then varies as over a whole genome, not as over 22
+    Each stretch counts as a morgan or so: the sharing of relatives then varies as over a whole genome, not as over 22
     megabases.
     """
-    crossovers = np.sort(random.uniform(positions[0], positions[-1], random.poisson(1.0)))
+    crossovers = np.sort(random.uniform(positions[0], positions[-1], random.poisson(morgans)))
     strand = (np.searchsorted(crossovers, positions) + random.integers(2)) % 2
     return pair[np.arange(len(pair)), strand]
 
@@ -235,9 +261,9 @@ def _drop(
         if person.own >= 0:
             result[:, row] = found[:, person.own]
         else:
-            result[:, row, 0] = _gamete(found[:, person.mother], positions, random)
+            result[:, row, 0] = gamete(found[:, person.mother], positions, random)
             father = found[:, person.father]
-            result[:, row, 1] = father[:, 0] if on_x else _gamete(father, positions, random)
+            result[:, row, 1] = father[:, 0] if on_x else gamete(father, positions, random)
         if on_x and person.genetic_sex == "M":
             result[:, row, 1] = result[:, row, 0]
     return result
@@ -354,7 +380,8 @@ def plant_faults(
     low, hwe, twice, _ = np.split(random.permutation(np.flatnonzero(able)), np.cumsum(counts))
     # a cluster plot that calls nearly everyone heterozygous
     calls[hwe] = np.where(random.random((len(hwe), people)) < 0.97, 1, calls[hwe])
-    gone = random.random(calls.shape) < settings["missing_rate"]
+    # a row at a time, which draws the same numbers without eight bytes a call
+    gone = np.array([random.random(people) < settings["missing_rate"] for _ in calls])
     for row in low:
         gone[row, random.permutation(people)[: round(people * random.uniform(0.12, 0.25))]] = True
     for person in np.flatnonzero(truth["fault"] == "missingness"):

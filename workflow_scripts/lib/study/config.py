@@ -6,7 +6,6 @@ Used while the Snakefile is parsed, three times a job on a cluster: only jsonsch
 import copy
 import difflib
 import re
-import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,9 @@ from workflow_scripts.lib.study.methods import check_methods
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas" / "config"
 PHANTOM_TABLE = "results/phantom/participants.tsv"
+NEUROPATHOLOGY_TABLE = "results/phantom/neuropathology.tsv"
+PHANTOM_GENOTYPES = "results/phantom/genotypes"
+PHANTOM_ANNOTATIONS = "results/phantom/annotations/"  # of those genotypes
 SUFFIXES = (".nii.gz", ".nii", ".mgz", ".mgh")  # of files that count as volumes in a folder
 
 # backend -> lists of features that it gives for T1w volumes
@@ -123,6 +125,7 @@ def check_config(config: dict) -> None:
     """
     schema = load_config_schema()
     _fill_defaults(config, schema)
+    _drop_annotations(config)
     faults = [
         _say(error) for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: str(e.path))
     ]
@@ -130,6 +133,22 @@ def check_config(config: dict) -> None:
         faults = list(_cross_checks(config))
     if faults:
         raise StudyError("config: " + "\n        ".join(faults))
+
+
+def _drop_annotations(config: dict) -> None:
+    """Leave out genes, peaks and expression of the embedded study, in place, where genotypes are others."""
+    section = config.get("genetics", {})
+    if section.get("genotypes") == PHANTOM_GENOTYPES:
+        return
+    for name, key in (("genes", "table"), ("peaks", "folder"), ("expression", "table")):
+        entry = section.get(name)
+        if isinstance(entry, dict) and str(entry.get(key)).startswith(PHANTOM_ANNOTATIONS):
+            entry[key] = None
+
+
+def genes_alone(config: dict) -> bool:
+    """Whether the study is one of genes alone: a table of traits and genotypes, no scans."""
+    return not config["cohort"]["inputs"] and bool(config["genetics"]["phenotypes"])
 
 
 def is_phantom(entry: dict) -> bool:
@@ -166,6 +185,8 @@ def _cross_checks(config: dict) -> Iterator[str]:
         yield f"interpret.tasks: '{name}' is not among tasks. Known: {', '.join(config['tasks'])}."
     if "finetune" in config["stages"]:
         yield from _check_finetune(config)
+    if {"brainage", "genetics", "figures"} & set(config["stages"]):
+        yield from _check_brainage(config)
     if uses_phantom(config):
         yield from _check_phantom(config["phantom"])
 
@@ -221,8 +242,35 @@ def _check_finetune(config: dict) -> Iterator[str]:
             yield f"{place}.method: '{entry['method']}' is not defined. Known: {', '.join(methods)}."
 
 
+def _check_brainage(config: dict) -> Iterator[str]:
+    """Yield what is wrong with brain age and no schema can say, one sentence a fault."""
+    section = config["brainage"]
+    if section["fit_on"] == "test" and section["debias"] in ("beheshti", "delange"):
+        yield (
+            f"brainage.debias: {section['debias']} is defined by the line of the training people, but fit_on is test. "
+            "Set fit_on: train, or debias: orthogonal."
+        )
+    path = section["neuropathology"]
+    if path and path != NEUROPATHOLOGY_TABLE and not Path(path).is_file():
+        yield f"brainage.neuropathology: '{path}' does not exist. Correct the path or set it to null."
+    made = ["features", *config["features"]["subsets"], *config["pretrain"]["use"], *config["representations"]]
+    for name, entry in section["cards"].items():
+        if entry["representation"] not in made:
+            known = ", ".join(made)
+            yield f"brainage.cards.{name}.representation: '{entry['representation']}' is not made. Known: {known}."
+        if not entry["card"].startswith("results/") and not Path(entry["card"]).is_file():
+            yield f"brainage.cards.{name}.card: '{entry['card']}' does not exist. Correct the path."
+
+
 def _check_inputs(config: dict) -> Iterator[str]:
     """Yield what is wrong with the inputs and can be seen without looking into them, one sentence a fault."""
+    if not config["cohort"]["inputs"]:
+        if not genes_alone(config) or set(config["stages"]) - {"genetics"}:
+            yield (
+                "cohort.inputs: there are none, and only a study of genes alone needs none. Name inputs, or give "
+                "genetics: phenotypes (a table of traits) and set stages: [genetics]."
+            )
+        return
     names = [entry["name"] for entry in config["cohort"]["inputs"]]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"cohort.inputs: the name '{name}' stands {names.count(name)} times. Give every input its own."
@@ -310,13 +358,3 @@ def phantom_cohorts(config: dict) -> set[str]:
     if not uses_phantom(config):
         return set()
     return {"population", "clinical"} | {scan["cohort"] for scan in config["phantom"]["real_scans"]}
-
-
-def check_tools(config: dict) -> None:
-    """Refuse a study with genetics on a machine without plink, before any job."""
-    lacking = [names for names in (("plink2",), ("plink1.9", "plink")) if not any(map(shutil.which, names))]
-    if lacking and {"genetics", "figures"} & set(config["stages"]):
-        raise StudyError(
-            f"{lacking[0][0]} is not on the path. Debian/Ubuntu: apt-get install plink2 plink1.9. "
-            "With conda: add --sdm conda (envs/study.yaml). Or leave genetics and figures out of stages."
-        )
