@@ -9,7 +9,7 @@ import pytest
 
 from tests.brainage.test_gaps import OPTIONS, simulate
 from workflow_scripts.lib.brainage import cards, describe, gaps
-from workflow_scripts.lib.study import files, tables
+from workflow_scripts.lib.study import files, ids, tables
 from workflow_scripts.lib.study.errors import StudyError
 
 ABOUT = {"columns_made_by": "regional features, ComBat", "seed": 1, "version": "0.1.0"}
@@ -45,14 +45,13 @@ def test_a_card_gives_the_same_bits_at_another_site(study, tmp_path, method):
 
 
 def test_a_card_is_json_names_nobody_and_says_what_it_is(study):
-    from workflow_scripts.lib.models import weights  # torch: seconds, and only here
 
     _, people, _ = study
     _, card = card_of(study)
     text = json.dumps(card, allow_nan=False)
     trained = people.table.loc[people.table["train"], "participant_id"]
     assert not [person for person in people.table["participant_id"] if f'"{person}' in text]
-    assert card["participants"] == weights.participant_hashes(trained)
+    assert card["participants"] == ids.participant_hashes(trained)
     assert card["n_train"] == len(trained) == len(card["participants"])
     assert card["debiasing"]["n"] == len(trained)
     assert card["buckets"] == people.buckets.to_dict("records")

@@ -18,12 +18,13 @@ from workflow_scripts.lib.cohort.participants import make_scans, read_participan
 from workflow_scripts.lib.cohort.same_files import find_same_files
 from workflow_scripts.lib.evaluate.probe import ProbeOptions, run_task
 from workflow_scripts.lib.evaluate.resample import refuse_leakage
-from workflow_scripts.lib.models.weights import participant_hashes, refuse_seen
+from workflow_scripts.lib.models.weights import refuse_seen
 from workflow_scripts.lib.pretrain import volume_runs
 from workflow_scripts.lib.pretrain.data import training_scans
 from workflow_scripts.lib.pretrain.targets import name_sets
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import LeakageError
+from workflow_scripts.lib.study.ids import participant_hashes
 
 ROLES = {"pretrain": ["ukb"], "evaluate": ["adni"]}
 HEADER = "participant_id\tsession_id\tcohort\tsite\tage\tdiagnosis\tsplit\tt1w"

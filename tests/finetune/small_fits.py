@@ -21,6 +21,7 @@ from workflow_scripts.lib.models import weights
 from workflow_scripts.lib.models.aggregator import Aggregator
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.models.sfcn import SFCN
+from workflow_scripts.lib.study import ids
 from workflow_scripts.lib.study.files import write_json
 
 CPU = torch.device("cpu")
@@ -101,7 +102,7 @@ def random_start() -> starts.Start:
 def write_weights(folder: Path, trained_on=("u00",), patches: bool = True) -> dict[str, Path]:
     """Write weights as pretraining leaves them: a whole-volume network, patch encoders and their aggregator."""
     contract = registered_contract({"spacing_mm": 8, "parameters": 7}).to_json()
-    said = {"intensity": "", "participants": weights.participant_hashes(trained_on), "seed": 1, "metrics": {}}
+    said = {"intensity": "", "participants": ids.participant_hashes(trained_on), "seed": 1, "metrics": {}}
     torch.manual_seed(4)
     places = {"whole": SFCN(6, ARCHITECTURE["channels"])} | {patch: PatchEncoder(4) for patch in PATCHES if patches}
     files = {}

@@ -10,8 +10,9 @@ from tests.imaging.qc.test_collect import collect
 from tests.imaging.qc.test_duplicates import save
 from tests.malformed.case import Case
 from workflow_scripts.lib.cohort.tasks import build_tasks, name_absent
-from workflow_scripts.lib.models.weights import participant_hashes, refuse_seen
+from workflow_scripts.lib.models.weights import refuse_seen
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.ids import participant_hashes
 
 
 def said(act) -> str:

@@ -20,6 +20,7 @@ from workflow_scripts.lib.models.autoencoder import Autoencoder
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.models.sfcn import SFCN
 from workflow_scripts.lib.models.unet import UNet
+from workflow_scripts.lib.study import ids
 from workflow_scripts.lib.study.errors import StudyError
 
 # network, shape of an input, how it is scaled, shape of an output
@@ -69,7 +70,7 @@ def save(name, path):
     card = {
         "input": entry,
         "intensity": "white matter 110, zero outside the brain",
-        "participants": weights.participant_hashes(["sub-1", "sub-2"]),
+        "participants": ids.participant_hashes(["sub-1", "sub-2"]),
         "seed": 1,
         "metrics": {"loss": 0.5},
         "source": "a test",
@@ -168,7 +169,7 @@ def test_brainrep_reads_its_own_weights_from_the_bundle(bundles):
     network, folder = bundles("SFCN")
     loaded, card = weights.load_any(folder / "models/model.safetensors")
     assert torch.equal(loaded(inputs("SFCN", 1)), network(inputs("SFCN", 1)))
-    assert card["participants"] == weights.participant_hashes(["sub-1", "sub-2"])
+    assert card["participants"] == ids.participant_hashes(["sub-1", "sub-2"])
 
 
 @torch.no_grad()

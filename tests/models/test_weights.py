@@ -10,6 +10,7 @@ from workflow_scripts.lib.models.autoencoder import Autoencoder
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.models.sfcn import SFCN
 from workflow_scripts.lib.models.unet import UNet
+from workflow_scripts.lib.study import ids
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
 
 
@@ -17,7 +18,7 @@ def make_card(people=("sub-1", "sub-2")):
     return {
         "input": {"grid": [4, 5, 6]},
         "intensity": "as stored",
-        "participants": weights.participant_hashes(people),
+        "participants": ids.participant_hashes(people),
         "seed": 1,
         "metrics": {"loss": 0.5},
         "source": "a test",
@@ -112,14 +113,14 @@ def test_cards_hold_no_ids(saved):
     _, path = saved
     text = path.with_suffix(".json").read_text()
     assert "sub-1" not in text
-    assert weights.participant_hash("sub-1") in text
+    assert ids.participant_hash("sub-1") in text
 
 
 def test_hashes_are_stable_distinct_and_unordered():
     # the salt is part of the format: cards of today must guard the studies of tomorrow
-    assert weights.participant_hash("sub-1") == "d5d14f1819b909c8"
-    assert weights.participant_hashes(["b", "a", "b"]) == weights.participant_hashes(["a", "b"])
-    assert len(weights.participant_hashes(map(str, range(1000)))) == 1000
+    assert ids.participant_hash("sub-1") == "d5d14f1819b909c8"
+    assert ids.participant_hashes(["b", "a", "b"]) == ids.participant_hashes(["a", "b"])
+    assert len(ids.participant_hashes(map(str, range(1000)))) == 1000
 
 
 def test_participants_that_trained_may_not_be_evaluated(saved):

@@ -10,6 +10,7 @@ from workflow_scripts.lib.imaging.contract import registered_contract
 from workflow_scripts.lib.models import weights
 from workflow_scripts.lib.models.encoder import PatchEncoder
 from workflow_scripts.lib.pretrain import encoders
+from workflow_scripts.lib.study import ids
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def test_weights_of_the_workflow_say_by_themselves_what_they_read(shards, tmp_pa
     card = {
         "input": {"location": "cube", "grid": list(small_study.SHAPE), "rule": "stored", "volume": contract.to_json()},
         "intensity": "stored",
-        "participants": weights.participant_hashes(["s03"]),
+        "participants": ids.participant_hashes(["s03"]),
         "seed": 1,
         "metrics": {},
         "source": "a test",

@@ -11,12 +11,13 @@ import torch
 from torch.nn import functional
 
 from tests.pretrain import small_volumes
-from workflow_scripts.lib.models.weights import load_any, participant_hash
+from workflow_scripts.lib.models.weights import load_any
 from workflow_scripts.lib.pretrain import genesis, losses, multitask, targets, volume_runs, volumes
 from workflow_scripts.lib.pretrain.data import PatchSource
 from workflow_scripts.lib.pretrain.encoders import Encoder, embed_scans
 from workflow_scripts.lib.pretrain.intervals import Bootstrap
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.ids import participant_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")

@@ -5,7 +5,6 @@ The card is JSON: the columns with their means, scales and coefficients, the lin
 the columns were made, and how accurate the model is on people it has not seen.
 """
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterable
@@ -16,17 +15,11 @@ import pandas as pd
 from workflow_scripts.lib.brainage import debias, gaps, normative
 from workflow_scripts.lib.study import files
 from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.ids import participant_hash, participant_hashes
 
 FORMAT = "brainrep age card 1"
-# the salt of all cards of this study (lib/models/weights.py), so that one list of ids checks them all
-SALT = "brainrep weights card: "
 REQUIRED = ("format", "representation", "model", "debiasing", "n_train", "age_range", "participants", "columns_made_by")
 logger = logging.getLogger(__name__)
-
-
-def participant_hash(participant_id: str) -> str:
-    """Hash a participant's id as the cards of weights do: 16 hexadecimal digits of salted SHA-256."""
-    return hashlib.sha256(f"{SALT}{participant_id}".encode()).hexdigest()[:16]
 
 
 def describe_columns(name: str, features: dict, harmonise: dict, methods: Iterable[str]) -> str:
@@ -91,7 +84,7 @@ def make_card(name: str, fitted: gaps.Fitted, people: gaps.People, metrics: pd.D
         "n_train": len(trained),
         "age_range": [float(trained["age"].min()), float(trained["age"].max())],
         "buckets": people.buckets.to_dict("records"),
-        "participants": sorted({participant_hash(person) for person in trained["participant_id"]}),
+        "participants": participant_hashes(trained["participant_id"]),
         "metrics": {sample: _plain(row) for sample, row in numbers.iterrows()},
         **about,
     }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from workflow_scripts.lib.study.errors import StudyError
+
 ASSETS = Path(__file__).parent / "assets"
 BUILDS = ("hg19", "hg38")
 # base pairs of chromosomes 1 to 22 and X (Genome Reference Consortium, GRCh37 and GRCh38)
@@ -21,6 +23,25 @@ CHROMOSOMES = (*(str(number) for number in range(1, 23)), "X")
 # words that headers use for a build
 WORDS = {"hg19": ("hg19", "grch37", "b37", "hs37", "human_g1k_v37"), "hg38": ("hg38", "grch38", "b38", "hs38")}
 LEAST_KNOWN = 3  # variants with a known position from which a verdict is given; one may be a wrong id
+
+
+def check_build(declared: str, build: str, key: str) -> None:
+    """Refuse a file whose declared build is not that of the genotypes.
+
+    Parameters
+    ----------
+    declared : str
+        Build of the file, as config says.
+    build : str
+        ``genetics: build``.
+    key : str
+        Section of config that names the file, for the message.
+    """
+    if declared != build:
+        raise StudyError(
+            f"genetics: {key}: build is {declared}, expected {build} (genetics: build): positions of two builds "
+            f"differ by up to megabases. Give the file on {build} (UCSC liftOver converts it), or correct the key."
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.lib.genetics.build import check_build
 from workflow_scripts.lib.study.errors import StudyError
 
 COLUMNS = ["gene", "chrom", "start", "end", "strand"]
@@ -25,25 +26,6 @@ MAPPED = {
 BUILDS = {"hg19": r"GRCh37|hg19|\bb37\b", "hg38": r"GRCh38|hg38|\bb38\b"}
 FORMATS = "a table with the header gene, chrom, start, end, strand; GTF; GFF3; BED; or plink's glist"
 CODING = "protein_coding"
-
-
-def check_build(declared: str, build: str, key: str) -> None:
-    """Refuse a file whose declared build is not that of the genotypes.
-
-    Parameters
-    ----------
-    declared : str
-        Build of the file, as config says.
-    build : str
-        ``genetics: build``.
-    key : str
-        Section of config that names the file, for the message.
-    """
-    if declared != build:
-        raise StudyError(
-            f"genetics: {key}: build is {declared}, expected {build} (genetics: build): positions of two builds "
-            f"differ by up to megabases. Give the file on {build} (UCSC liftOver converts it), or correct the key."
-        )
 
 
 def read_genes(path: str | Path, declared: str, build: str) -> pd.DataFrame:

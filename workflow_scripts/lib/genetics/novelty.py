@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.lib.genetics.genes import check_build
+from workflow_scripts.lib.genetics.build import check_build
 from workflow_scripts.lib.study.errors import StudyError
 
 COLUMNS = ["chrom", "pos", "id", "trait", "p"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workflow_scripts.lib.genetics.genes import check_build
+from workflow_scripts.lib.genetics.build import check_build
 from workflow_scripts.lib.study.errors import StudyError
 
 LOGGER = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ class Costs:
     eigen : float
         Seconds, times people cubed: the decomposition behind heritability.
     bgen, read : float
-        Seconds a person and variant: one pass through a .bgen file, which is written as .pgen, and through a .pgen file.
+        Seconds a person and variant: a pass through a .bgen file, which is written as .pgen, and through a .pgen file.
     dosage : float
         Bytes a person and variant of a .pgen file with dosages that are all different, the worst case.
     """

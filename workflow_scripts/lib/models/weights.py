@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -12,23 +12,9 @@ from torch import nn
 from workflow_scripts.lib.models import registry
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
 from workflow_scripts.lib.study.files import atomic, read_json, write_json
+from workflow_scripts.lib.study.ids import participant_hash
 
-SALT = "brainrep weights card: "
 REQUIRED = ("architecture", "input", "intensity", "participants", "seed", "metrics", "source", "sha256")
-
-
-def participant_hash(participant_id: str) -> str:
-    """Hash a participant's id: 16 hexadecimal digits of SHA-256 with the salt of this study's cards.
-
-    Cards travel with weights, so they carry no ids. The salt is fixed and public: whoever holds a list
-    of ids can see which of them trained a model, which is the purpose.
-    """
-    return hashlib.sha256(f"{SALT}{participant_id}".encode()).hexdigest()[:16]
-
-
-def participant_hashes(participant_ids: Iterable[str]) -> list[str]:
-    """Hash distinct participants, sorted, so that their order tells nothing."""
-    return sorted({participant_hash(participant) for participant in participant_ids})
 
 
 def card_path(path: str | os.PathLike) -> Path:
@@ -47,7 +33,7 @@ def save_weights(model: nn.Module, path: str | os.PathLike, card: dict) -> None:
         Ends in ``.safetensors``.
     card : dict
         Keys ``input`` (grid in voxels, voxel size), ``intensity`` (how inputs must be scaled),
-        ``participants`` (see :func:`participant_hashes`), ``seed``, ``metrics``, ``source``.
+        ``participants`` (hashed: :mod:`workflow_scripts.lib.study.ids`), ``seed``, ``metrics``, ``source``.
         Architecture and the SHA-256 of the tensors' file are added.
 
     Raises

@@ -16,7 +16,7 @@ from workflow_scripts.lib.pretrain import data, parallel, self_check
 from workflow_scripts.lib.pretrain.levels import ImageLevel, PatchLevel, refresh_normalisation
 from workflow_scripts.lib.pretrain.loop import train
 from workflow_scripts.lib.pretrain.settings import Settings
-from workflow_scripts.lib.study import seeds
+from workflow_scripts.lib.study import ids, seeds
 from workflow_scripts.lib.study.errors import StudyError
 
 LOG = ("epoch", "steps", "learning_rate", "loss")
@@ -173,7 +173,7 @@ def finish(
     if not parallel.is_first():
         return
     said = {
-        "participants": weights.participant_hashes(people),
+        "participants": ids.participant_hashes(people),
         "scans": len(people),
         "seed": settings.seed,
         # of the epoch whose weights these are
