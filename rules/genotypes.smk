@@ -240,3 +240,32 @@ rule genetic_pcs:
         seed=config["seed"],
     script:
         "../workflow_scripts/genetics/genetic_pcs.py"
+
+
+rule plan_genetics:
+    """Tell people, variants, jobs, hours, memory and disk of genetics before it is launched. It has no output: it speaks each time."""
+    input:
+        genotypes=[
+            sources.source(config["genetics"], part).files for part in genetics_parts()
+        ],
+        phenotypes=config["genetics"]["phenotypes"] or [],
+        scans=role_tables("scans"),
+        roles=role_tables("roles"),
+    log:
+        "results/logs/plan_genetics/plan_genetics.log",
+    localrule: True
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("genetics/plan_genetics"),
+        genetics=pick("genetics", "genotypes", "chromosomes", "split", "sample"),
+        traits=len(traits()),
+        # where files do not say how many variants they hold: imputed genotypes of good quality
+        assumed=10_000_000,
+        text="results/plan_genetics.txt",
+    script:
+        "../workflow_scripts/genetics/plan_genetics.py"

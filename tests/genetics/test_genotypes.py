@@ -221,6 +221,14 @@ def test_samples_are_read_without_calls(imputed, tmp_path, kind):
         assert headers.read_sample_ids(named) == IDS
 
 
+@pytest.mark.parametrize("kind", ["vcf", "bgen", "pgen", "pgen.zst", "bed"])
+def test_variants_are_counted_without_calls(imputed, kind):
+    with gzip.open(imputed, "rt") as stream:
+        there = sum(not line.startswith("#") for line in stream)
+    found = headers.count_variants(sources.source(settings_of(convert(imputed, kind)), "all"))
+    assert found == (None if kind == "vcf" else there)
+
+
 def test_the_first_variant_of_a_bgen_file_is_read(imputed):
     source = sources.source(settings_of(convert(imputed, "bgen")), "all")
     assert headers.first_variants(source, 5) == [("21", 1000, "v0")]

@@ -189,3 +189,20 @@ def test_no_background_leaves_the_whole_offset_to_the_loci():
     phantom = genotypes.simulate(make_people(), CLEAN | {"background_variants": 0}, 1)
     assert len(phantom.loci) == 2
     assert phantom.people["genetic_offset_years"].std(ddof=0) == pytest.approx(4.0)
+
+
+def test_fewer_mutations_leave_the_frequencies_as_they_are():
+    few, many = (
+        genotypes.draw_haplotypes(["A"] * 60, 600_000, 500, np.random.default_rng(0), rate=rate)[0].mean(axis=(1, 2))
+        for rate in (genotypes.MUTATION_RATE / 4, genotypes.MUTATION_RATE)
+    )
+    assert len(few) / len(many) == pytest.approx(0.25, rel=0.2)
+    # of one history: the share of frequent variants is the same but for chance
+    assert (few > 0.1).mean() == pytest.approx((many > 0.1).mean(), abs=0.08)
+
+
+def test_a_gamete_recombines_as_often_as_its_morgans_say():
+    random, places = np.random.default_rng(0), np.arange(1, 1001)
+    pair = np.repeat(np.array([[0, 1]], np.int8), 1000, axis=0)
+    switches = [np.abs(np.diff(genotypes.gamete(pair, places, random, morgans))).sum() for morgans in [3.0] * 300]
+    assert np.mean(switches) == pytest.approx(3.0, abs=0.4)

@@ -245,7 +245,7 @@ def test_expression_ranks_the_planted_cell_type_first(results):
     found = read(results / "genetics/enrich_cell_types/cell_types.tsv")
     joined = found[found["trait"].isin(HERITABLE)].groupby("cell_type")["t"].mean()
     assert joined.idxmax() == PLANTED
-    assert joined[PLANTED] > 2
+    assert joined[PLANTED] > 1.5
 
 
 def test_variants_of_loci_lie_in_planted_peaks(phantom, results):

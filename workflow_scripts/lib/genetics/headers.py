@@ -138,6 +138,17 @@ def _bgen_ids(path: str) -> list[str]:
     return ids
 
 
+def count_variants(source: Source) -> int | None:
+    """Count the variants of a fileset from its list or the head of .bgen; none for .vcf and .bcf, which do not say."""
+    if source.kind in ("vcf", "bcf"):
+        return None
+    if source.kind == "bgen":
+        with open(source.genotypes, "rb") as stream:
+            return struct.unpack("<III", stream.read(12))[2]
+    with open_text(source.variants) as stream:
+        return sum(not line.startswith("#") for line in stream)
+
+
 def first_variants(source: Source, most: int) -> list[tuple[str, int, str]]:
     """Read chromosome, position and id of the first variants of a fileset (of .bgen one, of .bcf none)."""
     if source.kind == "bcf":

@@ -49,9 +49,15 @@ COLUMNS = ["step", "jobs", "cpu_hours", "longest_minutes", "memory_gb", "disk_gb
 
 
 def plan(
-    people: int, variants: int, traits: int, covariates: int = 26, costs: Costs | None = None, threads: int = THREADS
+    people: int,
+    variants: int,
+    traits: int,
+    covariates: int = 26,
+    costs: Costs | None = None,
+    threads: int = THREADS,
+    parts: int = CHROMOSOMES,
 ) -> pd.DataFrame:
-    """Estimate the steps of a genetic study, one job a chromosome where genotypes are cut so.
+    """Estimate the steps of a genetic study.
 
     Parameters
     ----------
@@ -63,6 +69,8 @@ def plan(
         Other unit costs, such as those measured on the machine at hand.
     threads : int
         Of a job, for its wall time.
+    parts : int
+        Jobs that the genome is cut into: 22 with one a chromosome, or 1.
 
     Returns
     -------
@@ -80,7 +88,7 @@ def plan(
         raise ValueError(
             f"people {people}, variants {variants}, traits {traits}, threads {threads}: all must be above 0"
         )
-    unit, part = costs or Costs(), CHROMOSOMES
+    unit, part = costs or Costs(), parts
     pairs, used = people**2 / 2, min(variants, HAPMAP3)
     glm = variants * people / 30_000 * (unit.glm + unit.glm_trait * traits) * (covariates + 24) / 50
     matrix = people**2 * 8 / 1e9
@@ -99,15 +107,14 @@ def plan(
         ("LD score regression", 1, used * 1e-4 * traits * (traits + 1) / 2, 1, 4, 0.05 * traits, INFERRED),
         ("cell types", traits, used * 8e-4 * traits, traits, 8, 0, INFERRED),
     ]
-    table = pd.DataFrame([_row(*row, threads) for row in rows], columns=COLUMNS)
-    return table
+    return pd.DataFrame([_row(*row, threads) for row in rows], columns=COLUMNS)
 
 
 def _row(
     step: str, jobs: int, seconds: float, share: int, memory: float, disk: float, basis: str, threads: int
 ) -> tuple:
     """Turn seconds of a core into hours and the longest job's minutes; by chromosome, that of the largest one."""
-    longest = seconds * (LARGEST if share == CHROMOSOMES else 1 / share) / threads / 60
+    longest = seconds * (LARGEST if share >= CHROMOSOMES else 1 / share) / threads / 60
     return step, jobs, seconds / 3600, longest, memory, disk, basis
 
 
