@@ -168,7 +168,7 @@ def test_sample_ids_that_do_not_match_are_shown_from_both_sides(tmp_path, kind):
     rows = [("21", 1000, "a"), ("22", 1000, "b")]
     path = vcf(tmp_path / "a.vcf.gz", "##x=1") if kind == "vcf" else fileset(tmp_path / "a", rows)
     table = traits(tmp_path / "t.tsv", participant_id=[f"sub-{name}" for name in IDS])
-    with pytest.raises(StudyError, match=r"0 of 60 people.*p00, p01, p02.*sub-p00, sub-p01, sub-p02"):
+    with pytest.raises(StudyError, match=r"0 of 60 wanted people.*p00, p01, p02.*sub-p00, sub-p01, sub-p02"):
         check.check_genetics(settings_of(path, phenotypes=table), with_programs=False)
 
 

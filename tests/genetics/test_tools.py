@@ -57,7 +57,7 @@ def test_a_sample_id_that_stands_twice_is_refused(tmp_path):
 
 def test_ids_that_do_not_match_are_shown_from_both_sides():
     samples = pd.DataFrame({"fid": "0", "participant_id": [f"1{row:02d}" for row in range(60)]})
-    with pytest.raises(StudyError, match=r"(?s)0 of 60 people.*100, 101, 102.*sub-00, sub-01, sub-02"):
+    with pytest.raises(StudyError, match=r"(?s)0 of 60 wanted people.*100, 101, 102.*sub-00, sub-01, sub-02"):
         tools.match_people(samples, [f"sub-{row:02d}" for row in range(60)], "a.fam")
 
 

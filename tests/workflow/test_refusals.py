@@ -3,8 +3,11 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from workflow_scripts.lib.genetics.bed import Genotypes, write_bed
 
 pytestmark = pytest.mark.workflow
 
@@ -146,3 +149,24 @@ def test_every_stage_is_a_target(run_snakemake, tmp_path, small):
     ]
     done = run_snakemake(tmp_path, *stages, "-n", "--configfile", small)
     assert "report" in done.stdout
+
+
+def test_genetics_is_refused_before_any_job(run_snakemake, tmp_path):
+    """The checks of genetics run when the study starts (each message: tests/genetics/test_check.py)."""
+    people = pd.DataFrame({"participant_id": [f"p{row:02d}" for row in range(60)], "sex": "F"})
+    variants = pd.DataFrame({"chrom": [str(row % 22 + 1) for row in range(44)], "id": [f"v{row}" for row in range(44)]})
+    variants = variants.assign(cm=0.0, pos=1_000_000, alt="T", ref="G")
+    write_bed(Genotypes(people, variants, np.ones((44, 60), np.int8)), tmp_path / "genes")
+    people.assign(age=60.5, icv=1.5e6, mine=3.0).to_csv(tmp_path / "traits.tsv", sep="\t", index=False)
+    config = {
+        "stages": ["genetics"],
+        "cohort": {"inputs": []},
+        "genetics": {"genotypes": "genes", "phenotypes": "traits.tsv", "qc": {"check_sex": False}},
+    }
+    (tmp_path / "study.json").write_text(json.dumps(config))
+    done = run_snakemake(tmp_path, "-n", "--configfile", tmp_path / "study.json", check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert all(words in said for words in ("traits.tsv", "column 'mine'", "3 for everybody", "Correct the column")), (
+        said
+    )

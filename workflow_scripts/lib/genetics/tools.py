@@ -344,9 +344,9 @@ def match_people(samples: pd.DataFrame, wanted: list[str], source: str, least: i
     if len(found) < least:
         unknown = samples["participant_id"][~samples["participant_id"].isin(set(wanted))]
         raise StudyError(
-            f"{source}: {len(found)} of {len(wanted)} people with the role gwas have a sample; at least {least} are "
-            f"needed. Sample ids (IID) must equal participant_id: samples of nobody are e.g. "
-            f"{', '.join(unknown[:3]) or 'none'}; participants are e.g. {', '.join(wanted[:3]) or 'none'}. Correct the "
-            "ids (plink2 --update-ids), give more people the role gwas, or leave genetics out."
+            f"{source}: {len(found)} of {len(wanted)} wanted people (role gwas, or rows of genetics: phenotypes) have "
+            f"a sample; at least {least} are needed. Sample ids (IID) must equal participant_id: samples of nobody are "
+            f"e.g. {', '.join(unknown[:3]) or 'none'}; participants are e.g. {', '.join(wanted[:3]) or 'none'}. "
+            "Correct the ids (plink2 --update-ids), give more people the role gwas or a row, or leave genetics out."
         )
     return found.reset_index(drop=True)
