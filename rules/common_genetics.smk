@@ -169,6 +169,26 @@ def reference_files():
     return there or made
 
 
+def peak_files():
+    """List the files of open chromatin, so that a changed one reruns; the folder itself if the study makes it."""
+    folder = config["genetics"]["peaks"]["folder"]
+    if folder is None:
+        return []
+    made = folder.startswith("results/") or not Path(folder).is_dir()
+    return folder if made else sorted(map(str, Path(folder).iterdir()))
+
+
+def score_files():
+    """List the precomputed LD scores that config names, by their prefixes; @ stands for the chromosome."""
+    scores = config["genetics"]["ldsc"]["scores"].values()
+    starts = [path.partition("@")[0] for path in scores if path]
+    cut = [start.rpartition("/") for start in starts]
+    found = [
+        file for folder, _, name in cut for file in Path(folder or ".").glob(f"{name}*")
+    ]
+    return sorted(str(file) for file in found if file.is_file())
+
+
 def has_peaks():
     """Whether config names open chromatin of cell types."""
     return config["genetics"]["peaks"]["folder"] is not None

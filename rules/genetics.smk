@@ -164,7 +164,7 @@ rule find_loci:
         "../envs/study.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=by_scale(2000, 10000),
         runtime=120,
     params:
         code=code_hash("genetics/find_loci"),
@@ -185,7 +185,7 @@ rule annotate_peaks:
     input:
         results=expand("results/genetics/merge_gwas/{trait}.tsv.gz", trait=traits()),
         loci=rules.find_loci.output.loci,
-        peaks=config["genetics"]["peaks"]["folder"] or [],
+        peaks=peak_files(),
     output:
         overlaps="results/genetics/annotate_peaks/overlaps.tsv.gz",
         summary="results/genetics/annotate_peaks/summary.tsv",
@@ -198,7 +198,7 @@ rule annotate_peaks:
         "../envs/study.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=by_scale(2000, 6000),
         runtime=60,
     params:
         code=code_hash("genetics/annotate_peaks"),

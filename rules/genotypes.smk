@@ -266,6 +266,8 @@ rule plan_genetics:
         traits=len(traits()),
         # where files do not say how many variants they hold: imputed genotypes of good quality
         assumed=10_000_000,
+        # a list to extract is HapMap3's or of that size
+        related=1_200_000 if config["genetics"]["greml"]["extract"] else None,
         text="results/plan_genetics.txt",
     script:
         "../workflow_scripts/genetics/plan_genetics.py"

@@ -37,7 +37,7 @@ rule make_ld_scores:
         ),
         people="results/genetics/genotype_qc/people.txt",
         reference=reference_files(),
-        peaks=config["genetics"]["peaks"]["folder"] or [],
+        peaks=peak_files(),
         snps=config["genetics"]["munge"]["snps"] or [],
     output:
         scores=directory("results/genetics/make_ld_scores/{part}"),
@@ -69,6 +69,7 @@ rule run_ldsc:
     input:
         munged=rules.munge_sumstats.output.munged,
         scores=ld_score_folders(),
+        given=score_files(),
     output:
         heritability="results/genetics/run_ldsc/heritability.tsv",
         correlation="results/genetics/run_ldsc/correlation.tsv",
@@ -95,6 +96,7 @@ rule partition_heritability:
     input:
         munged=rules.munge_sumstats.output.munged,
         scores=ld_score_folders(),
+        given=score_files(),
         cell_types=config["genetics"]["ldsc"]["scores"]["cell_types"] or [],
     output:
         partitioned="results/genetics/partition_heritability/partitioned.tsv",

@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     version = tools.find("plink2").version
     text = f"{version}, one thread, median of {options.rounds}\n\n{to_markdown(table)}"
     size = (30_000, 10_000_000, 3)
-    expected = plan.write_plan(plan.plan(*size, costs=own_costs(table)), *size)
+    expected = plan.write_plan(plan.plan(*size, costs=own_costs(table), related=plan.HAPMAP3), *size)
     print(f"{text}\n{expected}")
     if options.write:
         write_docs(text, expected)

@@ -160,8 +160,8 @@ def test_a_fileset_is_read_chromosome_by_chromosome_whole_or_in_parts(plink, tmp
     assert panel.choose_people(prefix, tmp_path / "keep.txt", 50, 1, people) == 50
     chosen = tools.read_ids(people)["participant_id"]
     assert "p5" not in set(chosen) and chosen.is_unique
-    panel.export(prefix, "all", people, tmp_path / "whole", Limits())
-    panel.export(prefix, "10", people, tmp_path / "ten", Limits())
+    panel.export(prefix, ["2", "10"], people, tmp_path / "whole", Limits())
+    panel.export(prefix, ["10"], people, tmp_path / "ten", Limits())
     whole = {part.chrom: part for part in panel.read_chromosomes(tmp_path / "whole")}
     assert list(whole) == ["2", "10"]
     (ten,) = panel.read_chromosomes(tmp_path / "ten")
@@ -179,7 +179,10 @@ def test_too_few_people_or_no_variant_is_refused(plink, tmp_path):
         panel.choose_people(tmp_path / "panel", tmp_path / "keep.txt", 50, 1, tmp_path / "people.txt")
     panel.choose_people(tmp_path / "panel", None, 60, 1, tmp_path / "people.txt")
     with pytest.raises(StudyError, match="no variant on chromosome 5"):
-        panel.export(tmp_path / "panel", "5", tmp_path / "people.txt", tmp_path / "out", Limits())
+        panel.export(tmp_path / "panel", ["5"], tmp_path / "people.txt", tmp_path / "out", Limits())
+    with pytest.raises(StudyError, match="no variant on chromosome 5; LD scores need"):
+        panel.export(tmp_path / "panel", ["2", "5"], tmp_path / "people.txt", tmp_path / "out", Limits())
+    panel.export(tmp_path / "panel", ["2", "5"], tmp_path / "people.txt", tmp_path / "out", Limits(), whole=False)
 
 
 def test_parts_of_a_reference(tmp_path):
@@ -192,6 +195,8 @@ def test_parts_of_a_reference(tmp_path):
     assert panel.part_files(one, "all", ["2", "10"]) == {"all": tmp_path / "one"}
     with pytest.raises(StudyError, match="genetics: reference"):
         panel.part_files(f"{tmp_path}/none", "all", ["2"])
+    with pytest.raises(StudyError, match="no variant on chromosome 3; LD scores need"):
+        panel.part_files(split, "all", ["2", "3", "10"])
 
 
 def test_the_panel_takes_the_studys_ids_by_place_and_alleles():

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,3 +139,15 @@ def test_the_major_histocompatibility_complex_is_a_region(build, tmp_path):
     rows = [line.split() for line in (tmp_path / "regions.txt").read_text().splitlines()]
     assert all(int(first) < int(last) for _, first, last, _ in rows)
     assert any(chrom == "6" and int(first) <= 29_000_000 and int(last) >= 33_000_000 for chrom, first, last, _ in rows)
+
+
+def test_every_region_of_long_range_linkage_is_left_out_on_both_builds():
+    """Coordinates of the builds differ by less than 3 Mb there."""
+    regions = {build: [re.split("[:-]", text) for text in pcs.LONG_RANGE[build].split()] for build in ("hg19", "hg38")}
+    for one, other in (("hg19", "hg38"), ("hg38", "hg19")):
+        for chrom, start, end in regions[one]:
+            near = [row for row in regions[other] if row[0] == chrom]
+            assert any(float(row[1]) - 3 < float(end) and float(start) < float(row[2]) + 3 for row in near), (
+                chrom,
+                start,
+            )

@@ -27,7 +27,8 @@ def main(snakemake):
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             panel.choose_people(prefix, keep, settings["people"], params.seed, work / "people.txt")
-            panel.export(prefix, name, work / "people.txt", work / "panel", limits)
+            chosen = params.chromosomes if name == panel.ALL else [name]
+            panel.export(prefix, chosen, work / "people.txt", work / "panel", limits, variants is not None)
             for chromosome in panel.read_chromosomes(work / "panel"):
                 if variants is not None:
                     chromosome = panel.rename(chromosome, variants, str(prefix))

@@ -19,7 +19,7 @@ def main(snakemake):
     counts = [headers.count_variants(source) for source in found]
     known = None not in counts
     variants = sum(counts) if known else params.assumed
-    table = plan.plan(max(len(samples), 1), max(variants, 1), params.traits, parts=len(found))
+    table = plan.plan(max(len(samples), 1), max(variants, 1), params.traits, parts=len(found), related=params.related)
     text = plan.write_plan(table, len(samples), variants, params.traits)
     if not known:
         text = f"The files do not say how many variants they hold: {params.assumed:,} assumed.\n\n{text}"

@@ -11,10 +11,8 @@ from workflow_scripts.lib.study import log, tables
 def main(snakemake):
     """Entry point of rule ``run_greml``."""
     given, settings = snakemake.input, snakemake.params.greml
-    phenotypes, covariates = (
-        tables.read_table(path).astype({"participant_id": str}).set_index("participant_id")
-        for path in (given.phenotypes, given.covariates)
-    )
+    phenotypes = tables.read_table(given.phenotypes, "phenotypes").set_index("participant_id")
+    covariates = tables.read_table(given.covariates, "covariates").set_index("participant_id")
     files = [Path(path.removesuffix(".grm.bin")) for path in given.matrices]
     relatedness = grm.read(files, set(phenotypes.index))
     relatedness, *data = greml.choose_people(relatedness, phenotypes, covariates, settings["max_relatedness"])

@@ -69,8 +69,14 @@ def table_people(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame({"participant_id": table["participant_id"], "sex": sex}).drop_duplicates("participant_id")
 
 
-def convert(source: Source, chosen: list[str], out: Path, limits: Limits) -> Source:
-    """Turn .bgen, .vcf and .bcf into plink2's format, everybody and every field, and return what stands there."""
+def convert(source: Source, chosen: list[str], out: Path, limits: Limits, people: pd.DataFrame | None = None) -> Source:
+    """Turn .bgen, .vcf and .bcf into plink2's format, everybody and every field, and return what stands there.
+
+    Parameters
+    ----------
+    people : pandas.DataFrame, optional
+        ``participant_id``, ``sex`` (F, M, missing): newer plink2 reads X only if it is told who is a man.
+    """
     if source.kind == "bgen":
         given = ["--bgen", source.genotypes, "ref-first"]
         given += ["--sample", source.samples] if source.samples != source.genotypes else []
@@ -79,6 +85,13 @@ def convert(source: Source, chosen: list[str], out: Path, limits: Limits) -> Sou
         dosage = next((field for field in DOSAGES if field in fields), None)
         given = [f"--{source.kind}", source.genotypes, *([f"dosage={dosage}"] if dosage else [])]
     flags = [*given, "--chr", ",".join(chosen), "--keep-autoconv", "--write-samples"]
+    if people is not None and "X" in chosen:
+        known = people.set_index("participant_id")["sex"].map({"M": 1, "F": 2})
+        ids = headers.read_sample_ids(source)
+        sexes = known.reindex(ids).fillna(0).astype(int)
+        lines = [f"{name}\t{sex}\n" for name, sex in zip(ids, sexes, strict=True)]
+        Path(f"{out}.sexes").write_text("#IID\tSEX\n" + "".join(lines))
+        flags += ["--update-sex", f"{out}.sexes"]
     try:
         tools.run(tools.find("plink2"), flags, out, limits)
     except StudyError as error:
@@ -204,10 +217,15 @@ def import_part(
     StudyError
         If fewer than 50 wanted people have a sample, or a chromosome has no variants.
     """
-    source = original if original.kind in ("bed", "pgen") else convert(original, chosen, folder / "whole", limits)
+    source = (
+        original if original.kind in ("bed", "pgen") else convert(original, chosen, folder / "whole", limits, people)
+    )
     samples = tools.match_people(tools.read_samples(source.prefix), people["participant_id"].tolist(), original.samples)
     source = _in_order(source, chosen, folder, limits)
-    tools.write_ids(samples, folder / "keep.txt")
+    # files of two chromosomes may list people in two orders; matrices of relatedness are joined pair by pair
+    ranked = samples.set_index("participant_id").loc[_ordered(people, samples)].reset_index()
+    tools.write_ids(ranked, folder / "keep.txt")
+    moved = ["--indiv-sort", "f", str(folder / "keep.txt")] if not ranked.equals(samples) else []
     sex = people.set_index("participant_id")["sex"].reindex(samples["participant_id"]).map({"M": 1, "F": 2})
     tools.write_ids(samples, folder / "sex.txt", pd.DataFrame({"SEX": sex.fillna(0).astype(int)}))
     given = [*tools.genotype_arguments(source.prefix), "--chr", ",".join(chosen)]
@@ -216,7 +234,7 @@ def import_part(
     counts.append(("alleles", "more than two alleles", _count(given, folder / "alleles", limits)))
     flags = quality_flags(source, original, settings, table, folder)
     flags += ["--keep", str(folder / "keep.txt"), "--update-sex", str(folder / "sex.txt")]
-    layout = ["--make-pgen", "erase-phase", "pvar-cols=", "psam-cols=sex"]
+    layout = [*moved, "--make-pgen", "erase-phase", "pvar-cols=", "psam-cols=sex"]
     tools.run(tools.find("plink2"), [*given, *flags, *layout], Path(out), limits)
     Path(f"{out}.log").unlink()  # the rule's log has it
     left = read_variants(out)["chrom"]
@@ -230,6 +248,12 @@ def import_part(
         counts.append(("info", f"imputation quality below {settings['min_info']:g}", len(left)))
     counts.append(("autosomes", "not on an autosome", int(left.isin(AUTOSOMES).sum())))
     return _steps(counts, len(samples))
+
+
+def _ordered(people: pd.DataFrame, samples: pd.DataFrame) -> list[str]:
+    """List the people who have a sample in the order of the study."""
+    there = set(samples["participant_id"])
+    return [person for person in people["participant_id"] if person in there]
 
 
 def _steps(counts: list[tuple[str, str, int]], people: int) -> pd.DataFrame:

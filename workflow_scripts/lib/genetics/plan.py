@@ -11,7 +11,7 @@ import pandas as pd
 LARGEST = 0.083  # share of the variants of chromosome 2, which has most
 CHROMOSOMES = 22
 THREADS = 8  # of one job; wall time of the longest job is its hours of a core over these
-HAPMAP3 = 1_200_000  # variants that relatedness and LD score regression use, where there are so many
+HAPMAP3 = 1_200_000  # variants that LD score regression uses, and relatedness where config extracts them
 PRUNED = 500_000  # most that quality control prunes for components
 RELATED = 200_000  # most that KING looks at
 MEASURED, INFERRED = "measured", "inferred"
@@ -56,6 +56,7 @@ def plan(
     costs: Costs | None = None,
     threads: int = THREADS,
     parts: int = CHROMOSOMES,
+    related: int | None = None,
 ) -> pd.DataFrame:
     """Estimate the steps of a genetic study.
 
@@ -71,6 +72,8 @@ def plan(
         Of a job, for its wall time.
     parts : int
         Jobs that the genome is cut into: 22 with one a chromosome, or 1.
+    related : int, optional
+        Variants that the relatedness matrix uses (``greml: extract``); all without it.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def plan(
             f"people {people}, variants {variants}, traits {traits}, threads {threads}: all must be above 0"
         )
     unit, part = costs or Costs(), parts
-    pairs, used = people**2 / 2, min(variants, HAPMAP3)
+    pairs, used, related = people**2 / 2, min(variants, HAPMAP3), min(related or variants, variants)
     glm = variants * people / 30_000 * (unit.glm + unit.glm_trait * traits) * (covariates + 24) / 50
     matrix = people**2 * 8 / 1e9
     calls = people * variants
@@ -100,10 +103,10 @@ def plan(
         ("relatives (KING)", 1, unit.king * pairs * min(variants, RELATED), 1, 4 + matrix / 8, 0, MEASURED),
         ("components", 1, 20 * unit.read * people * min(variants, PRUNED), 1, 4, 0, INFERRED),
         ("association", part, glm, part, 2, variants * traits * 40 / 1e9, MEASURED),
-        ("loci, genes, peaks", traits, traits * variants * 2e-5, traits, 8, 0.1 * traits, INFERRED),
-        ("relatedness matrix", part, unit.relatedness * pairs * used, part, 2 + matrix, part * matrix / 2, MEASURED),
+        ("loci, genes, peaks", traits, traits * variants * 2e-5, traits, 10, 0.1 * traits, INFERRED),
+        ("relatedness matrix", part, unit.relatedness * pairs * related, part, 2 + matrix, part * matrix / 2, MEASURED),
         ("heritability (GREML)", 1, unit.eigen * people**3 + 5 * traits**2, 1, 2.3 * matrix + 2, 0, INFERRED),
-        ("LD scores", part, used * 2e-3, part, 4, used * 4e-7, INFERRED),
+        ("LD scores", part, variants * 2e-3, part, 8, variants * 4e-7, INFERRED),
         ("LD score regression", 1, used * 1e-4 * traits * (traits + 1) / 2, 1, 4, 0.05 * traits, INFERRED),
         ("cell types", traits, used * 8e-4 * traits, traits, 8, 0, INFERRED),
     ]

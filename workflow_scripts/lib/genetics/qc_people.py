@@ -121,7 +121,7 @@ def read_kinship(path: str | Path) -> pd.DataFrame:
     if not Path(path).exists():
         raise StudyError(f"{path}: no such file. Correct genetics: qc: kinship, or set it to null: KING estimates it.")
     separator = "," if str(path).endswith(".csv") else r"\s+"
-    table = pd.read_csv(path, sep=separator, dtype={"ID1": str, "ID2": str, "IID1": str, "IID2": str})
+    table = pd.read_csv(path, sep=separator, dtype=str)
     table.columns = [str(column).lstrip("#") for column in table.columns]
     table = table.rename(columns={"IID1": "ID1", "IID2": "ID2", "KINSHIP": "Kinship"})
     absent = [column for column in ("ID1", "ID2", "Kinship") if column not in table]
@@ -130,7 +130,7 @@ def read_kinship(path: str | Path) -> pd.DataFrame:
             f"{path}: column {absent[0]} is missing; found {', '.join(table.columns[:8])}. Expected ID1, ID2, Kinship, "
             "one row a pair of relatives."
         )
-    return table.astype({"ID1": str, "ID2": str})
+    return table.assign(Kinship=pd.to_numeric(table["Kinship"], errors="coerce"))
 
 
 def king_relatives(

@@ -7,6 +7,7 @@ from pathlib import Path
 from workflow_scripts.lib.study.errors import StudyError
 
 RESERVED = ("participant_id", "sex", "age", "icv")
+TABLES = ("points", "correlation")  # of rules that write a file a trait beside them
 
 
 def trait_columns(columns: Collection[str], named: list[str] | None, other: Collection[str], source: str) -> list[str]:
@@ -38,10 +39,10 @@ def trait_columns(columns: Collection[str], named: list[str] | None, other: Coll
             f"{', '.join(left) or 'none'}. Correct genetics: traits or the table."
         )
     for name in wanted:
-        if name in RESERVED or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        if name in (*RESERVED, *TABLES) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             raise StudyError(
                 f"{source}: trait '{name}' cannot be used as a name: letters, digits, '_', '.' and '-' only, and not "
-                f"{', '.join(RESERVED)}. Rename the column."
+                f"{', '.join((*RESERVED, *TABLES))}. Rename the column."
             )
     return wanted
 

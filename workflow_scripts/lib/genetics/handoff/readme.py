@@ -58,6 +58,8 @@ p-values below 1e-300 are written as 1e-300; variants whose name stands there tw
 
 REGENIE = """
 phenotypes.txt and covariates.txt (FID IID and one column each, NA where missing), keep.txt (FID IID, no header).
+FID is 0 throughout: the study's own filesets carry no family ids. For genotypes that have them write theirs into the
+first column of every file; where FID equals IID, as in UK Biobank, copy the second column.
 
 Where to: REGENIE where the genotypes are (https://rgcgithub.github.io/regenie), with at most about 500,000
 pruned variants in step 1 (this study's thin_genotypes) and all in step 2, covariates in both:
@@ -71,6 +73,8 @@ plink2 reads the same files (--pheno, --covar, --keep).
 
 GCTA = """
 TRAIT.phen (FID IID value), covar.txt (categories), qcovar.txt (numbers), keep.txt; no headers, NA where missing.
+FID is 0 throughout: the study's own filesets carry no family ids. For genotypes that have them write theirs into the
+first column of every file; where FID equals IID, as in UK Biobank, copy the second column.
 
 Where to: GCTA where the genotypes are (https://yanglab.westlake.edu.cn/software/gcta):
   gcta64 --grm GRM --pheno TRAIT.phen --covar covar.txt --qcovar qcovar.txt --keep keep.txt --reml --out TRAIT
@@ -82,6 +86,8 @@ Covariates of two values stand in covar.txt, others in qcovar.txt:
 
 BOLT = """
 phenotypes.txt and covariates.txt (FID IID and one column each, NA where missing).
+FID is 0 throughout: the study's own filesets carry no family ids. For genotypes that have them write theirs into the
+first column of every file; where FID equals IID, as in UK Biobank, copy the second column.
 
 Where to: BOLT-LMM where the genotypes are (https://alkesgroup.broadinstitute.org/BOLT-LMM), for over 5,000 people:
   bolt --bfile GENOTYPES --phenoFile phenotypes.txt --phenoCol TRAIT --covarFile covariates.txt \\

@@ -13,6 +13,7 @@ from workflow_scripts.lib.study import seeds
 from workflow_scripts.lib.study.errors import StudyError
 
 ALL = "all"
+BLOCK = 4096  # variants unpacked at a time
 LEAST_PEOPLE = 30  # below, squared correlations are mostly noise
 
 
@@ -81,27 +82,49 @@ def part_files(reference: str, part: str, chromosomes: list[str]) -> dict[str, P
     Raises
     ------
     StudyError
-        If there is no fileset.
+        If there is no fileset, or one of a chromosome is missing: LDSC counts the variants behind its scores.
     """
     wanted = chromosomes if part == ALL else [part]
     found = ld.reference_parts(reference, wanted)
-    return {part: found[ALL]} if ALL in found else found
+    if ALL in found:
+        return {part: found[ALL]}
+    _refuse_absent([chrom for chrom in wanted if chrom not in found], reference)
+    return found
 
 
-def export(prefix: Path, part: str, people: Path, out: Path, limits: Limits) -> None:
-    """Write the autosomes of a fileset, or one of them, as ``out.bed``, ``.bim`` and ``.fam``."""
-    chosen = ["--autosome"] if part == ALL else ["--chr", part]
-    arguments = [*tools.genotype_arguments(prefix), *chosen, "--keep", str(people)]
+def _refuse_absent(absent: list[str], source: str) -> None:
+    if absent:
+        raise StudyError(
+            f"{source}: no variant on chromosome {', '.join(absent)}; LD scores need the chromosomes of the study. "
+            "Complete genetics: reference, name the chromosomes that there are in genetics: chromosomes, or set "
+            "reference to null for the study's own people."
+        )
+
+
+def export(prefix: Path, chromosomes: list[str], people: Path, out: Path, limits: Limits, whole: bool = True) -> None:
+    """Write some chromosomes of a fileset as ``out.bed``, ``.bim`` and ``.fam``.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether every one of the chromosomes must have a variant.
+
+    Raises
+    ------
+    StudyError
+        If one has none.
+    """
+    arguments = [*tools.genotype_arguments(prefix), "--chr", ",".join(chromosomes), "--keep", str(people)]
     arguments += ["--max-alleles", "2", "--output-chr", "26", "--make-bed"]
     try:
         tools.run(tools.find("plink2"), arguments, out, limits)
     except StudyError as error:
         if "No variants" not in str(error):
             raise
-        raise StudyError(
-            f"{prefix}: no variant on {'an autosome' if part == ALL else f'chromosome {part}'}; LD scores need the "
-            "chromosomes of the study. Complete genetics: reference, or set it to null for the study's own people."
-        ) from error
+        _refuse_absent(chromosomes, str(prefix))
+    if whole:
+        held = set(pd.read_csv(f"{out}.bim", sep="\t", header=None, usecols=[0], dtype=str)[0])
+        _refuse_absent([chrom for chrom in chromosomes if chrom not in held], str(prefix))
 
 
 def read_chromosomes(prefix: Path) -> Iterator[Chromosome]:
@@ -113,7 +136,9 @@ def read_chromosomes(prefix: Path) -> Iterator[Chromosome]:
     places = variants["pos"].to_numpy()
     for chrom, rows in sorted(variants.groupby("chrom").indices.items(), key=lambda item: int(item[0])):
         rows = rows[np.argsort(places[rows], kind="stable")]
-        calls = bed.unpack(np.asarray(packed[rows]), people)
+        calls = np.empty((len(rows), people), np.int8)
+        for start in range(0, len(rows), BLOCK):  # unpacking takes several times its result for a moment
+            calls[start : start + BLOCK] = bed.unpack(np.asarray(packed[rows[start : start + BLOCK]]), people)
         yield Chromosome(str(chrom), variants.iloc[rows].drop(columns="chrom").reset_index(drop=True), calls)
 
 

@@ -1,7 +1,10 @@
 """LD scores: how much of the variation around a variant it stands for."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+ROWS = 4096  # variants looked at together
 BLOCK = 256  # variants whose correlations with all within reach are in memory at a time
 
 
@@ -25,18 +28,27 @@ def standardise(calls: np.ndarray) -> np.ndarray:
     return values / np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1])[:, None]
 
 
+def _blocks(calls: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut calls into blocks of variants, so that what is made of them stays small."""
+    return (calls[start : start + ROWS] for start in range(0, len(calls), ROWS))
+
+
 def varies(calls: np.ndarray) -> np.ndarray:
     """Mark variants, (variants, people) int8, with two different calls at least; bool, (variants,)."""
-    known = np.where(calls < 0, 0, calls).max(axis=1)
-    least = np.where(calls < 0, 2, calls).min(axis=1)
-    return known > least
+    found = [
+        np.where(part < 0, 0, part).max(axis=1) > np.where(part < 0, 2, part).min(axis=1) for part in _blocks(calls)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, bool)
 
 
 def minor_frequency(calls: np.ndarray) -> np.ndarray:
     """Return the minor allele frequency, (variants,) float64, of calls, (variants, people) int8; NaN without calls."""
-    known = calls >= 0
-    with np.errstate(invalid="ignore"):
-        frequency = np.where(known, calls, 0).sum(axis=1, dtype=np.int64) / (2.0 * known.sum(axis=1))
+    found = [np.zeros(0)]
+    for part in _blocks(calls):
+        known = part >= 0
+        with np.errstate(invalid="ignore"):
+            found.append(np.where(known, part, 0).sum(axis=1, dtype=np.int64) / (2.0 * known.sum(axis=1)))
+    frequency = np.concatenate(found)
     return np.minimum(frequency, 1 - frequency)
 
 
