@@ -176,6 +176,26 @@ def test_each_diagnosis_against_healthy_people_of_its_own_cohorts():
     assert 3 < tests.loc["AD", "difference"] < 7
 
 
+def test_cohorts_that_differ_are_no_disease():
+    """Two cohorts, healthy people mostly of one and patients mostly of the other, offset by three years."""
+    rng = np.random.default_rng(3)
+    ill = np.concatenate([np.repeat([0, 1], [80, 20]), np.repeat([0, 1], [20, 80])])
+    people = pd.DataFrame({"cohort": np.repeat(["a", "b"], 100), "diagnosis": np.where(ill, "AD", "CN")})
+    people["scan_id"] = [f"p{row}_1" for row in range(200)]
+    people = people.assign(representation="rnce", age=rng.uniform(50, 80, 200), sex=rng.choice(["F", "M"], 200))
+    rejected, sizes = 0, []
+    for _ in range(40):
+        people["gap_debiased"] = 3.0 * (people["cohort"] == "b") + rng.normal(0, 3, 200)
+        row = groups.associate(people, None, 0.95, 0.05).iloc[0]
+        rejected += row["p"] < 0.05
+        sizes.append(row["hedges_g"])
+    assert rejected <= 7  # pooled, two thirds of them are
+    assert abs(np.mean(sizes)) < 0.1
+    lonely = people.assign(cohort=np.where((people["cohort"] == "b") & (ill == 1), "c", people["cohort"]))
+    row = groups.associate(lonely, None, 0.95, 0.05).iloc[0]
+    assert (row["cohorts"], row["n"], row["n_reference"]) == ("a", 20, 80)
+
+
 def test_people_who_trained_or_have_no_diagnosis_are_in_no_group():
     gaps, scans = diagnosed()
     gaps.loc[:4, "role"] = "train"
@@ -198,3 +218,12 @@ def test_few_patients_or_no_reference_give_a_row_with_a_note():
     healthy = groups.associate(people[people["diagnosis"] == "CN"], None, 0.95, 0.05)
     assert len(healthy) == 0
     check_table(healthy, "group_gaps", "tests")
+
+
+def test_one_person_with_another_grade_is_no_test_even_if_a_covariate_is_constant():
+    _, _, last, applied = examined(30)
+    last = last.assign(sex="M", adnc=[1] + [0] * 29)
+    joined = neuropathology.join_grades(last, applied)
+    tests = neuropathology.associate(joined, None, 0.95, 0.05).set_index(["representation", "pathology"])
+    assert tests.loc[("rnce", "adnc"), "note"].startswith("not two grades")
+    assert np.isnan(tests.loc[("rnce", "adnc"), "p"])

@@ -70,7 +70,7 @@ def test_people_who_trained_are_known_at_every_visit_and_others_are_not(study, c
     assert len(found) == len(scans)
     with caplog.at_level(logging.WARNING):
         cards.warn_of(card, found, "theirs.json")
-    assert f"{people.table['train'].sum()} people trained this model" in caplog.text
+    assert f"{people.table['train'].sum()} people have ids of people who trained" in caplog.text
     assert "regional features, ComBat" in caplog.text
 
 
@@ -106,6 +106,10 @@ def test_what_the_card_needs_is_refused_by_name(study):
         (lambda card: {**card, "format": "brainrep age card 9"}, "format is 'brainrep age card 9', expected"),
         (lambda card: {key: value for key, value in card.items() if key != "debiasing"}, "key 'debiasing' is missing"),
         (lambda card: {**card, "model": {**card["model"], "mean": [0.0]}}, "20 columns, 1 mean"),
+        (lambda card: {**card, "model": []}, "the card is damaged: expected numbers"),
+        (lambda card: {**card, "age_range": None}, "the card is damaged: expected numbers"),
+        (lambda card: {**card, "debiasing": {**card["debiasing"], "slope": None}}, "the card is damaged"),
+        (lambda card: {**card, "debiasing": {"intercept": 0.0, "slope": 0.0, "n": 3}}, "the card is damaged"),
     ],
 )
 def test_what_is_no_card_is_refused(study, tmp_path, change, message):
@@ -126,9 +130,8 @@ def test_the_card_says_how_columns_were_made():
         name: cards.describe_columns(name, features, {"covariates": ["age", "sex"]}, ["rnce"])
         for name in ("features", "raw", "ctx", "rnce", "mine")
     }
-    assert (
-        say["features"] == "regional features, list volumes, harmonised over sites by ComBat, effects of age, sex kept"
-    )
+    combat = "harmonised over this study's sites and to its mean by ComBat, effects of age, sex kept"
+    assert say["features"] == f"regional features, list volumes, {combat}"
     assert say["raw"] == "regional features, list volumes, as measured, not harmonised"
     assert "list a, b, harmonised" in say["ctx"]
     assert "method rnce" in say["rnce"]

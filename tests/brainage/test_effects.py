@@ -128,3 +128,14 @@ def test_adjustment_passes_over_what_was_not_tested():
     assert found["significant"].tolist() == [True, None, True, True]
     assert list(found.columns) == ["p", "q", "significant", "note"]
     assert effects.adjust(tests.copy(), 0.035)["significant"].tolist() == [True, None, False, False]
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 5), (3, 3), (3, 5), (5, 5)])
+def test_small_groups_far_apart_have_an_effect_size_or_none(sizes):
+    random = np.random.default_rng(5)
+    for shift in (0, 4, 8):
+        for _ in range(20):
+            g, lower, upper = effects.hedges_g(random.normal(shift, 1, sizes[0]), random.normal(0, 1, sizes[1]))
+            assert np.isfinite(g)
+            assert np.isnan(lower) or lower <= g
+            assert np.isnan(upper) or upper >= g

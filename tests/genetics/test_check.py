@@ -246,3 +246,20 @@ def test_a_verdict_needs_several_variants_that_agree(counts, verdict):
         for key in list(KNOWN)[place::2][: counts[place]]
     ]
     assert build.judge(rows).build == verdict
+
+
+def test_a_panel_without_files_of_a_chromosome_is_refused(tmp_path):
+    genotypes = fileset(tmp_path / "a", [("21", 1000, "a"), ("22", 1000, "b")])
+    (tmp_path / "panel21.bed").touch()
+    settings = settings_of(genotypes, reference=f"{tmp_path}/panel{{chrom}}")
+    with pytest.raises(StudyError, match=r"genetics: reference: .*no \.bed or \.pgen fileset of chromosome 22"):
+        check.check_genetics(settings, with_programs=False)
+    with pytest.raises(StudyError, match=r"no \.bed or \.pgen fileset\. Correct the path"):
+        check.check_genetics(settings_of(genotypes, reference=f"{tmp_path}/none"), with_programs=False)
+
+
+def test_every_table_of_several_must_be_there(tmp_path):
+    genotypes = fileset(tmp_path / "a", [("21", 1000, "a"), ("22", 1000, "b")])
+    settings = settings_of(genotypes, expression={"table": {"LGN": f"{tmp_path}/lgn.tsv"}})
+    with pytest.raises(StudyError, match=r"expression: table: '.*lgn\.tsv' does not exist"):
+        check.check_genetics(settings, with_programs=False)

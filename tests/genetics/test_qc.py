@@ -180,3 +180,13 @@ def test_reasons_of_all_parts_are_joined_in_one_file(tmp_path):
     qc.join_removed([tmp_path / "0.tsv.gz", tmp_path / "1.tsv.gz"], last, tmp_path / "all.tsv.gz")
     joined = pd.read_csv(tmp_path / "all.tsv.gz", sep="\t")
     pd.testing.assert_frame_equal(joined, pd.concat([*tables, last], ignore_index=True), check_dtype=False)
+
+
+def test_kinship_of_few_variants_that_would_take_most_people_is_refused(plink, tmp_path):
+    """One stretch that most people have alike looks like kinship where nothing else is looked at."""
+    random = np.random.default_rng(0)
+    calls = random.binomial(2, 0.4, (60, 60)).astype(np.int8)
+    calls[:, :40] = np.where(random.random((60, 40)) < 0.95, calls[:, :1], calls[:, :40])
+    prefix, people = small(tmp_path, calls, [f"v{row}" for row in range(60)])
+    with pytest.raises(StudyError, match=r"KING saw \d+ nearly common variants.*genetics: qc: kinship"):
+        run(tmp_path, prefix, people, check_sex=False)

@@ -36,7 +36,7 @@ def describe_columns(name: str, features: dict, harmonise: dict, methods: Iterab
     """
     subset = features.get("subsets", {}).get(name)
     kept = ", ".join(harmonise.get("covariates", [])) or "nothing"
-    combat = f"harmonised over sites by ComBat, effects of {kept} kept"
+    combat = f"harmonised over this study's sites and to its mean by ComBat, effects of {kept} kept"
     if name == "features" or subset is not None:
         chosen = (subset or {}).get("list") or features["list"]
         chosen = chosen if isinstance(chosen, str) else ", ".join(chosen)
@@ -113,7 +113,14 @@ def check_card(card: object, source: str) -> None:
     if absent or card["format"] != FORMAT:
         found = f"key '{absent[0]}' is missing" if absent else f"format is '{card['format']}', expected '{FORMAT}'"
         raise StudyError(f"{source}: not a card of an age model: {found}. Give a card that rule estimate_gaps wrote.")
-    model = card["model"]
+    model, line, ages = card["model"], card["debiasing"], card["age_range"]
+    numbers = [(model, "intercept"), (model, "alpha"), (line, "intercept"), (line, "slope"), (line, "n")]
+    sound = isinstance(model, dict) and isinstance(line, dict) and isinstance(ages, list) and len(ages) == 2
+    if not sound or not all(isinstance(part.get(key), int | float) for part, key in numbers) or "method" not in line:
+        raise StudyError(
+            f"{source}: the card is damaged: expected numbers for model (intercept, alpha), debiasing (intercept, "
+            "slope, n, and a method) and two ages under age_range. Get it anew."
+        )
     lengths = {key: len(model.get(key, [])) for key in ("columns", "mean", "scale", "coefficients")}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{count} {key}" for key, count in lengths.items())
@@ -194,7 +201,8 @@ def warn_of(card: dict, applied: pd.DataFrame, source: str) -> None:
     seen = applied.loc[applied["role"] == "train", "participant_id"].nunique()
     if seen:
         logger.warning(
-            "%s: %d people trained this model; their gaps are too small and enter no metrics (column role).",
+            "%s: %d people have ids of people who trained this model; their gaps, too small if they are the same, enter no "
+            "metrics (column role).",
             source,
             seen,
         )

@@ -147,6 +147,13 @@ def hedges_g(group: np.ndarray, reference: np.ndarray, level: float = 0.95) -> t
 
 
 def _noncentrality(t: float, df: int, share: float) -> float:
-    """Return the noncentrality under which a share of all t lies below this one."""
+    """Return the noncentrality under which a share of all t lies below this one; missing where scipy cannot tell."""
     width = 6 * np.sqrt(1 + t**2 / (2 * df)) + 4 / df  # six standard errors
-    return optimize.brentq(lambda centre: stats.nct.cdf(t, df, centre) - share, t - width, t + width, xtol=1e-10)
+
+    def miss(centre: float) -> float:
+        below = stats.nct.cdf(t, df, centre)
+        # scipy gives up far from the centre, where all or nothing lies below
+        return (float(centre < t) if np.isnan(below) else below) - share
+
+    found = optimize.brentq(miss, t - width, t + width, xtol=1e-10)
+    return found if abs(miss(found)) < 1e-6 else float("nan")

@@ -9,6 +9,7 @@ from workflow_scripts.lib.brainage import effects
 
 REFERENCE = "CN"
 DIAGNOSES = ("MCI", "AD", "SCZ", "BD")
+LEAST = 3  # people in a group that is tested
 PEOPLE = ["representation", "diagnosis", "scan_id", "participant_id", "cohort", "age", "sex", "gap_debiased"]
 TESTS = [
     *("representation", "diagnosis", "reference", "cohorts", "n", "n_reference", "mean", "mean_reference"),
@@ -40,8 +41,9 @@ def associate(people: pd.DataFrame, icv: pd.Series | None, level: float, rate: f
     """Compare each diagnosis with healthy people of the same cohorts.
 
     Healthy people of other cohorts are left out, since another recruitment and other scanners would pass for disease.
-    The difference in years is adjusted for age and sex (and intracranial volume if given) by least squares on the two
-    groups; Hedges' g is that of the two groups as they are.
+    So are patients of cohorts without healthy people, unless there are no others, who are then counted and not tested.
+    The difference in years is adjusted for cohort, age and sex (and intracranial volume if given) by least squares on
+    the two groups; Hedges' g is that of the gaps less the mean of the healthy people of their cohort.
 
     Parameters
     ----------
@@ -66,9 +68,11 @@ def associate(people: pd.DataFrame, icv: pd.Series | None, level: float, rate: f
         if icv is not None:
             part = part[part["scan_id"].map(icv).notna()]
         patients = part[part["diagnosis"] == diagnosis]
-        cohorts = sorted(patients["cohort"].unique())
-        healthy = part[(part["diagnosis"] == REFERENCE) & part["cohort"].isin(cohorts)]
-        row = {"representation": name, "diagnosis": diagnosis, "reference": REFERENCE, "cohorts": ", ".join(cohorts)}
+        healthy = part[(part["diagnosis"] == REFERENCE) & part["cohort"].isin(set(patients["cohort"]))]
+        cohorts = sorted(healthy["cohort"].unique())
+        patients = patients[patients["cohort"].isin(cohorts)] if cohorts else patients
+        row = {"representation": name, "diagnosis": diagnosis, "reference": REFERENCE}
+        row["cohorts"] = ", ".join(cohorts) or "none with both"
         rows.append(row | _compare(patients, healthy, icv, level))
     return effects.adjust(pd.DataFrame(rows, columns=TESTS), rate)
 
@@ -79,13 +83,19 @@ def _compare(patients: pd.DataFrame, healthy: pd.DataFrame, icv: pd.Series | Non
     table = pd.DataFrame({"age": both["age"], "sex": (both["sex"] == "M").astype(float)})
     if icv is not None:
         table["icv"] = both["scan_id"].map(icv)
+    for cohort in sorted(both["cohort"].unique())[1:]:
+        table[f"cohort {cohort}"] = (both["cohort"] == cohort).astype(float)
     effect = effects.fit_effect(both["gap_debiased"].to_numpy(), ill, table, level, "diagnosis")
-    if min(len(patients), len(healthy)) < 3:
+    few = min(len(patients), len(healthy)) < LEAST
+    if few:
         effect = effects.Effect(
             effect.n, effect.covariates, note=f"{len(patients)} with the diagnosis, {len(healthy)} healthy: too few"
         )
-    groups = [part["gap_debiased"].to_numpy() for part in (patients, healthy)]
-    g, lower, upper = effects.hedges_g(*groups, level)
+    usual = healthy.groupby("cohort")["gap_debiased"].mean()
+    groups = [
+        (part["gap_debiased"] - part["cohort"].map(usual).astype(float)).to_numpy() for part in (patients, healthy)
+    ]
+    g, lower, upper = (np.nan,) * 3 if few else effects.hedges_g(*groups, level)
     row = {"n": len(patients), "n_reference": len(healthy), "mean": patients["gap_debiased"].mean()}
     row |= {"mean_reference": healthy["gap_debiased"].mean(), "difference": effect.beta}
     row |= {key: getattr(effect, key) for key in ("se", "lower", "upper", "t", "df", "p", "covariates", "note")}

@@ -130,7 +130,7 @@ def associate(people: pd.DataFrame, icv: pd.Series | None, level: float, rate: f
             table["icv"] = given["scan_id"].map(icv)
         gap, grade = given["gap_debiased"].to_numpy(), given["grade"].to_numpy(dtype=np.float64)
         effect = effects.fit_effect(gap, grade, table, level, pathology)
-        if (counts >= LEAST_IN_GRADE).sum() < 2 and not effect.note:
+        if (counts >= LEAST_IN_GRADE).sum() < 2 and np.isfinite(effect.beta):
             effect = effects.Effect(effect.n, effect.covariates, note=f"not two grades with {LEAST_IN_GRADE} people")
         units = grade.std(ddof=1) / gap.std(ddof=1) if np.isfinite(effect.beta) else np.nan
         row = {"representation": name, "pathology": pathology, "n": effect.n}

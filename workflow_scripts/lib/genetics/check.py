@@ -268,18 +268,43 @@ def check_tables(settings: dict, exists: Callable[[str], bool]) -> None:
                 f"genetics: {section}: '{path}' is of build {other}, the genotypes (genetics: build) of {declared}. "
                 f"Give a table of {declared}, or lift it over; nothing is lifted here."
             )
+    if settings.get("reference"):
+        _check_reference(settings, exists)
     for key, path in _named_tables(settings):
         if not exists(path):
             raise StudyError(f"genetics: {key}: '{path}' does not exist. Correct the path, or set it to null.")
 
 
+def _check_reference(settings: dict, exists: Callable[[str], bool]) -> None:
+    """Refuse a linkage panel of which filesets are missing, all chromosomes named."""
+    path, absent = settings["reference"], []
+    for chrom in sources.chromosomes(settings) if sources.PLACE in path else [sources.ALL]:
+        prefix = path.replace(sources.PLACE, chrom)
+        if not any(exists(f"{prefix}{ending}") for ending in (".bed", ".pgen")):
+            absent.append(chrom)
+    if absent:
+        which = "" if absent == [sources.ALL] else f" of chromosome {', '.join(absent)}"
+        raise StudyError(
+            f"genetics: reference: '{path}': no .bed or .pgen fileset{which}. Correct the path, add the files, or set "
+            "it to null for the study's own people."
+        )
+
+
 def _named_tables(settings: dict) -> Iterator[tuple[str, str]]:
     """Yield the keys under which the config names tables, with their paths."""
     places = [("ancestry", "table"), ("qc", "kinship"), ("pcs", "table"), ("covariates", "table"), ("genes", "table")]
-    places += [("catalogue", "table"), ("peaks", "folder"), ("expression", "table"), ("munge", "snps")]
+    places += [
+        ("catalogue", "table"),
+        ("peaks", "folder"),
+        ("expression", "table"),
+        ("munge", "snps"),
+        ("greml", "extract"),
+    ]
     for section, key in places:
-        if path := (settings.get(section) or {}).get(key):
-            yield f"{section}: {key}", path
+        path = (settings.get(section) or {}).get(key)
+        for one in path.values() if isinstance(path, dict) else [path]:
+            if one:
+                yield f"{section}: {key}", one
     yield from (("exclude", path) for path in settings["exclude"])
     if settings.get("phenotypes"):
         yield "phenotypes", settings["phenotypes"]

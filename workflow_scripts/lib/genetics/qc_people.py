@@ -1,5 +1,6 @@
 """Filters of people: exclusions, ancestry, recorded against genetic sex, relatives."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from workflow_scripts.lib.genetics.qc import COMMON, Record
 from workflow_scripts.lib.genetics.tools import Limits
 from workflow_scripts.lib.study.errors import StudyError
 
+LOGGER = logging.getLogger(__name__)
+FEW_VARIANTS = 10_000  # of two chromosomes, 1,308 made relatives of 1,945 of 2,592 people
 LEAST_X_VARIANTS = 1000  # with 79 markers plink called 164 of 2,806 people wrong, with 1,172 one
 # Parts of X that men have twice, by build (base pairs, from 1)
 PSEUDOAUTOSOMAL = {
@@ -166,6 +169,16 @@ def king_relatives(
         found.setdefault(one, []).append(f"kinship {kinship:.3f} with {other}")
         found.setdefault(other, []).append(f"kinship {kinship:.3f} with {one}")
     gone = [person for person in people["participant_id"] if person not in left]
+    with Path(f"{folder / 'joined'}.bim").open("rb") as stream:
+        variants = sum(1 for _ in stream)
+    if variants < FEW_VARIANTS:
+        said = f"KING saw {variants} nearly common variants; below {FEW_VARIANTS} chance looks like kinship."
+        LOGGER.warning("%s %d of %d people leave as relatives", said, len(gone), len(people))
+        if len(gone) > len(people) / 2:
+            raise StudyError(
+                f"{said} It would remove {len(gone)} of {len(people)} people. Read more chromosomes (genetics: "
+                "chromosomes), give a table of relatives (genetics: qc: kinship), or raise max_kinship."
+            )
     return {person: "; ".join(found.get(person, [f"kinship above {text}"])) for person in gone}
 
 
