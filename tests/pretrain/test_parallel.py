@@ -166,12 +166,22 @@ def test_sigterm_is_passed_on_and_the_run_resumes(tmp_path):
 def test_torchrun_itself_starts_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import numpy as np\n"
+        "import sys\nfrom pathlib import Path\nimport numpy as np\n"
         "from workflow_scripts.lib.pretrain import parallel\n"
         "def work(): return parallel.share(np.arange(4)).tolist()\n"
         "found = parallel.launch(work, 8)\n"  # the number is torchrun's now
-        "print(parallel.rank(), parallel.world_size(), found, flush=True)\n"
+        # a file each: lines of two processes may mix
+        "Path(sys.argv[1], f'rank{parallel.rank()}').write_text(f'{parallel.world_size()} {found}')\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}, capture_output=True, text=True)
-    assert sorted(done.stdout.splitlines()) == ["0 2 [0, 1]", "1 2 [2, 3]"], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["2 [0, 1]", "2 [2, 3]"]

@@ -48,7 +48,9 @@ def test_every_figure_has_pictures_and_numbers(study):
     for name in FIGURES:
         for suffix in ("png", "pdf", "csv"):
             path = study / "results" / "figures" / f"{name}.{suffix}"
-            assert path.stat().st_size > 500, path
+            # the small study has no locus: the figure says so, and its numbers are a header
+            least = 50 if path.name == "locus_plots.csv" else 500
+            assert path.stat().st_size > least, path
 
 
 def test_the_report_needs_no_network(study):

@@ -59,7 +59,7 @@ class Page:
         self.get("download").click()
         path = folder / "overrides.tsv"
         for _ in range(100):
-            if path.exists():
+            if path.exists() and path.stat().st_size:  # the name may come before the content
                 return path
             time.sleep(0.1)
         raise AssertionError("no file arrived")
