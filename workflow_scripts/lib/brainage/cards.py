@@ -201,8 +201,8 @@ def warn_of(card: dict, applied: pd.DataFrame, source: str) -> None:
     seen = applied.loc[applied["role"] == "train", "participant_id"].nunique()
     if seen:
         logger.warning(
-            "%s: %d people have ids of people who trained this model; their gaps, too small if they are the same, enter no "
-            "metrics (column role).",
+            "%s: %d people have ids of people who trained this model; their gaps, too small if they are the same, "
+            "enter no metrics (column role).",
             source,
             seen,
         )
