@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.lib.genetics import peaks, sumstats
+from workflow_scripts.lib.genetics import genotypes, peaks, sumstats
 from workflow_scripts.lib.genetics.ldsc import annotations, panel
 from workflow_scripts.lib.genetics.tools import Limits
 from workflow_scripts.lib.study import log, tables
@@ -16,7 +16,7 @@ def main(snakemake):
     params, given = snakemake.params, snakemake.input
     settings, part = params.ldsc, snakemake.wildcards.part
     own = str(Path(given.genotypes[0]).with_suffix(""))
-    variants = panel.read_variants(f"{own}.pvar") if params.reference else None
+    variants = genotypes.read_variants(own, alleles=True) if params.reference else None
     keep = None if params.reference else Path(given.people)
     printed = set(sumstats.read_snps(params.snps)["SNP"]) if params.snps else None
     cells = params.peaks if params.peaks and params.peaks["folder"] else None

@@ -19,8 +19,6 @@ LOGGER = logging.getLogger(__name__)
 DOSAGES = ("HDS", "DS", "GP")  # fields of a VCF file that hold dosages, the best first
 QUALITIES = ("R2", "INFO", "DR2", "IMPUTE_INFO")  # keys under which imputation quality stands in a file
 ID_COLUMNS = ("participant_id", "IID", "#IID", "eid")  # names that a column of ids may have in a user's table
-# how variants without an id are called, since lists of variants go by id
-NAMING = ["--set-missing-var-ids", "@:#:$r:$a", "--new-id-max-allele-len", "50", "truncate"]
 NEARLY_COMMON = "0.02"  # of everybody; kinship takes variants above 0.05 in those who are left by then
 
 
@@ -263,11 +261,11 @@ def _steps(counts: list[tuple[str, str, int]], people: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=STEP_COLUMNS)
 
 
-def read_variants(prefix: str | Path) -> pd.DataFrame:
-    """Read ``chrom``, ``pos`` and ``id`` of an imported fileset."""
-    columns = {"#CHROM": str, "POS": int, "ID": str}
+def read_variants(prefix: str | Path, alleles: bool = False) -> pd.DataFrame:
+    """Read ``chrom``, ``pos`` and ``id`` of an imported fileset, and ``ref`` and ``alt`` if asked for."""
+    columns = {"#CHROM": str, "POS": int, "ID": str} | ({"REF": str, "ALT": str} if alleles else {})
     table = pd.read_csv(f"{prefix}.pvar", sep="\t", usecols=list(columns), dtype=columns, keep_default_na=False)
-    return table.set_axis(["chrom", "pos", "id"], axis=1)
+    return table.set_axis([name.lstrip("#").lower() for name in columns], axis=1)
 
 
 def thin(table: pd.DataFrame, most: int, build: str) -> pd.DataFrame:

@@ -142,16 +142,6 @@ def read_chromosomes(prefix: Path) -> Iterator[Chromosome]:
         yield Chromosome(str(chrom), variants.iloc[rows].drop(columns="chrom").reset_index(drop=True), calls)
 
 
-def read_variants(path: str | Path) -> pd.DataFrame:
-    """Read a .pvar file: ``chrom``, ``pos``, ``id``, ``ref``, ``alt``."""
-    with Path(path).open() as stream:
-        skipped = next(number for number, line in enumerate(stream) if not line.startswith("##"))
-    names = {"#CHROM": "chrom", "POS": "pos", "ID": "id", "REF": "ref", "ALT": "alt"}
-    kinds = {"#CHROM": str, "POS": int, "ID": str, "REF": str, "ALT": str}
-    table = pd.read_csv(path, sep="\t", skiprows=skipped, usecols=list(names), dtype=kinds, keep_default_na=False)
-    return table.rename(columns=names)
-
-
 def rename(chromosome: Chromosome, variants: pd.DataFrame, source: str) -> Chromosome:
     """Give the panel's variants the ids that the study has for them, by position and alleles or by id and position.
 
