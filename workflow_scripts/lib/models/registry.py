@@ -1,5 +1,6 @@
 """Every network by its name, so that a weights card is enough to build one."""
 
+import importlib
 import inspect
 
 from torch import nn
@@ -12,6 +13,11 @@ from workflow_scripts.lib.models.unet import UNet
 from workflow_scripts.lib.study.errors import StudyError
 
 NETWORKS = {network.__name__: network for network in (PatchEncoder, Aggregator, SFCN, UNet, Autoencoder)}
+# imported when one is built: 2D backbones
+LAZY = {
+    "Backbone": "workflow_scripts.lib.models.backbones",
+    "Classifier": "workflow_scripts.lib.models.classifier",
+}
 
 
 def build(architecture: dict) -> nn.Module:
@@ -34,13 +40,14 @@ def build(architecture: dict) -> nn.Module:
     """
     arguments = dict(architecture)
     name = arguments.pop("name", None)
-    if name not in NETWORKS:
-        raise StudyError(f"network '{name}' is unknown; there are {', '.join(NETWORKS)}")
-    known = list(inspect.signature(NETWORKS[name]).parameters)
+    if name not in NETWORKS and name not in LAZY:
+        raise StudyError(f"network '{name}' is unknown; there are {', '.join([*NETWORKS, *LAZY])}")
+    network = NETWORKS[name] if name in NETWORKS else getattr(importlib.import_module(LAZY[name]), name)
+    known = list(inspect.signature(network).parameters)
     if unknown := sorted(set(arguments) - set(known)):
         raise StudyError(f"{name} has no argument '{unknown[0]}'; it has {', '.join(known)}")
     try:
-        return NETWORKS[name](**arguments)
+        return network(**arguments)
     except StudyError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
