@@ -194,3 +194,29 @@ rule simulate_genetics:
         genetics=config["phantom"]["genetics"],
     script:
         "../workflow_scripts/phantom/simulate_genetics.py"
+
+
+rule simulate_images:
+    """Simulate a set of 2D images as its user would have it: a table beside pictures, and what was planted in them."""
+    output:
+        images="results/phantom/images/{images}/images.tsv",
+        pictures=directory("results/phantom/images/{images}/pictures"),
+        truth="results/phantom/truth/images_{images}.tsv",
+    log:
+        "results/logs/simulate_images/{images}.log",
+    benchmark:
+        "results/benchmarks/simulate_images/{images}.tsv"
+    wildcard_constraints:
+        images="lesions|slices|textures|shapes",
+    conda:
+        "../envs/study.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("phantom/simulate_images"),
+        seed=config["seed"],
+        images=config["phantom"]["images"],
+    script:
+        "../workflow_scripts/phantom/simulate_images.py"

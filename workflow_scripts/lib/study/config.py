@@ -265,10 +265,11 @@ def _check_brainage(config: dict) -> Iterator[str]:
 def _check_inputs(config: dict) -> Iterator[str]:
     """Yield what is wrong with the inputs and can be seen without looking into them, one sentence a fault."""
     if not config["cohort"]["inputs"]:
-        if not genes_alone(config) or set(config["stages"]) - {"genetics"}:
+        if set(config["stages"]) - {"radiology", "genetics" if genes_alone(config) else "radiology"}:
             yield (
-                "cohort.inputs: there are none, and only a study of genes alone needs none. Name inputs, or give "
-                "genetics: phenotypes (a table of traits) and set stages: [genetics]."
+                "cohort.inputs: there are none, and only studies of genes or of 2D images alone need none. Name "
+                "inputs, or set stages: [radiology], or give genetics: phenotypes (a table of traits) and set "
+                "stages: [genetics]."
             )
         return
     names = [entry["name"] for entry in config["cohort"]["inputs"]]
