@@ -95,6 +95,7 @@ def train(
     validate: Validate | None = None,
     prefetch: Callable[[np.ndarray], None] | None = None,
     curves: Path | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> list[dict]:
     """Train a network, from its checkpoint if there is one of this very run.
 
@@ -108,7 +109,7 @@ def train(
         NaN, or missing, in a step takes no part in the mean of its epoch.
     scans : int
         How many scans there are; each epoch goes through them in a new order, without a last batch that
-        is not full.
+        is not full (unless the schedule has ``keep_last``).
     schedule : Schedule
     keys : tuple
         Study seed, then the names of this run (method, level, location).
@@ -125,6 +126,8 @@ def train(
         Is told the rows of the next step as soon as those of this one are used.
     curves : path, optional
         Folder for TensorBoard.
+    tell : callable, optional
+        Is told before each step which epoch (counted from 0) it belongs to.
 
     Returns
     -------
@@ -151,6 +154,7 @@ def train(
         run.at.processes = parallel.world_size()
         checkpoints.resume(checkpoint, run, known)
         training = _Training(run, step, scans, schedule, keys, device, (checkpoint, known), validate, prefetch)
+        training.tell = tell
         at = run.at
         with Watch(training.name, training.total, training.taken, curves) as watch:
             while not training.is_over():
@@ -159,7 +163,8 @@ def train(
                     due = training.is_late()
                 else:
                     watch.epoch(training.close_epoch(), schedule.epochs)
-                    due = at.epoch % schedule.checkpoint_epochs == 0 or training.is_over()
+                    over = training.is_over()
+                    due = schedule.checkpoint_end if over else at.epoch % schedule.checkpoint_epochs == 0
                 stopping = parallel.agreed(stop.is_set())
                 if due or stopping:
                     training.save()
@@ -177,8 +182,9 @@ class _Training:
         self.run, self.at, self.model, self.step = run, run.at, run.model, step
         self.schedule, self.keys, self.device, self.validate, self.prefetch = schedule, keys, device, validate, prefetch
         self.checkpoint, self.identity = kept
+        self.tell: Callable[[int], None] | None = None
         self.batch = min(schedule.batch, scans)
-        self.steps = scans // self.batch
+        self.steps = schedule.steps(scans)
         self.total = schedule.epochs * self.steps
         self.name = " ".join(str(key) for key in keys[1:])
         self.saved, self.saved_at = (self.at.epoch, self.at.step) if self.taken else None, time.monotonic()
@@ -211,6 +217,8 @@ class _Training:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         optimizer.zero_grad(set_to_none=True)
+        if self.tell is not None:
+            self.tell(at.epoch)
         self.seed_global("global", at.epoch, at.step)
         try:
             learns, numbers, norm = self.differentiate(number)

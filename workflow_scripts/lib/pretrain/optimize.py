@@ -9,11 +9,16 @@ from torch import nn
 
 from workflow_scripts.lib.study.errors import StudyError
 
-OPTIMIZERS = ("adamw", "sgd", "lars")
+OPTIMIZERS = ("adamw", "sgd", "lars", "adam", "radam")
+DECAYS = ("cosine", "beta", "epoch cosine", "none")
+# the floor of the cosine by epochs, as a share of the peak
+EPOCH_FLOOR = 0.2
 # Barlow Twins' authors train biases and normalisations at 0.0048 where weights have 0.2
 LARS_REST = 0.0048 / 0.2
 # when to write a checkpoint changes no number
-BOOKKEEPING = ("checkpoint_epochs", "checkpoint_minutes")
+BOOKKEEPING = ("checkpoint_epochs", "checkpoint_minutes", "checkpoint_end")
+# came later: left out of the identity while they have these values, so that what was trained before is still known
+LATER = {"nesterov": False, "decay": "cosine", "beta": 0.5, "decay_all": False, "keep_last": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +31,10 @@ class Schedule:
     batch : int
         Images in a batch, at most: fewer if there are not as many scans. Of all processes together.
     learning_rate : float
-        The peak, reached after the warm-up; from there half a cosine to 0.
-    optimizer : {'adamw', 'sgd', 'lars'}
+        The peak, reached after the warm-up; from there it falls as ``decay`` says.
+    optimizer : {'adamw', 'sgd', 'lars', 'adam', 'radam'}
     weight_decay : float
+        Decoupled from the gradient in AdamW, added to it (an L2 penalty) in all others.
     momentum : float
         Of SGD and LARS.
     warmup : float
@@ -50,6 +56,21 @@ class Schedule:
         Stop early: after a validation with none better in the last so many epochs. None (the usual) trains all
         ``epochs``. The learning rate follows its planned course up to there, so that epochs that are trained are the
         same with and without.
+    nesterov : bool
+        Whether SGD's momentum is Nesterov's.
+    decay : {'cosine', 'beta', 'epoch cosine', 'none'}
+        Half a cosine over all steps down to 0; or the same rate for all steps of an epoch e (from 0): rate
+        times ``beta`` to the power e, or half a cosine over the epochs down to a fifth of the rate (which the last
+        epoch comes near but does not reach); or always the peak.
+    beta : float
+        Of decay 'beta'.
+    decay_all : bool
+        Whether biases and normalisations decay too, as torch's optimisers do when nobody sorts their parameters.
+    keep_last : bool
+        Whether the last batch of an epoch counts though it is not full, unless it holds a single image, of which
+        batch normalisation could make no statistics.
+    checkpoint_end : bool
+        Whether the end of the training is a checkpoint; callers that keep the result at once need none.
     """
 
     epochs: int
@@ -66,6 +87,12 @@ class Schedule:
     checkpoint_minutes: float = 15.0
     validate_epochs: int = 1
     patience: int | None = None
+    nesterov: bool = False
+    decay: str = "cosine"
+    beta: float = 0.5
+    decay_all: bool = False
+    keep_last: bool = False
+    checkpoint_end: bool = True
 
     def __post_init__(self):
         if self.optimizer not in OPTIMIZERS:
@@ -84,37 +111,63 @@ class Schedule:
                 f"clip and checkpoint_minutes must be 0 (off) or above, ema from 0 (off) to below 1; found "
                 f"{self.clip}, {self.checkpoint_minutes}, {self.ema}"
             )
+        if self.decay not in DECAYS or not 0 < self.beta <= 1:
+            raise StudyError(
+                f"decay must be one of {', '.join(DECAYS)} and beta above 0, at most 1; found '{self.decay}', "
+                f"{self.beta}"
+            )
 
     @property
     def identity(self) -> dict:
         """What of the schedule a result depends on."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in BOOKKEEPING}
+        said = {name: value for name, value in dataclasses.asdict(self).items() if name not in BOOKKEEPING}
+        return {name: value for name, value in said.items() if name not in LATER or value != LATER[name]}
+
+    def steps(self, scans: int) -> int:
+        """Return how many steps an epoch of so many scans has."""
+        batch = min(self.batch, scans)
+        return scans // batch + (self.keep_last and scans % batch > 1)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (counted from 0) of so many."""
         rising = max(1, round(self.warmup * steps))
+        if self.decay != "cosine":
+            return self.learning_rate * min(1.0, (step + 1) / rising) * self.epoch_factor(step * self.epochs // steps)
         if step < rising:
             return self.learning_rate * (step + 1) / rising
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
+    def epoch_factor(self, epoch: int) -> float:
+        """Return the share of the peak that an epoch (counted from 0) has, where the rate falls by epochs."""
+        if self.decay == "beta":
+            return self.beta**epoch
+        if self.decay == "epoch cosine":
+            return EPOCH_FLOOR + (1 - EPOCH_FLOOR) * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        return 1.0
+
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Make the optimiser; one-dimensional parameters (biases, normalisations) do not decay.
+        """Make the optimiser of what is trainable; biases and normalisations decay with ``decay_all`` only.
 
         The rate of a group is the schedule's times its ``scale``. On a GPU one kernel updates all parameters
         (fused); on a CPU, where that gains little, each is updated on its own.
         """
-        parameters = list(model.parameters())
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        flat_decay = self.weight_decay if self.decay_all else 0.0
         groups = [
             {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.weight_decay, "scale": 1.0},
-            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0, "scale": 1.0},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": flat_decay, "scale": 1.0},
         ]
         if self.optimizer == "lars":
             groups[1]["scale"] = LARS_REST
             return Lars(groups, self.learning_rate, self.momentum)
         fused = True if all(p.is_cuda for p in parameters) else None
-        if self.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=self.learning_rate, fused=fused)
-        return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, fused=fused)
+        if self.optimizer in ("adam", "adamw"):
+            kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+            return kind(groups, lr=self.learning_rate, fused=fused)
+        if self.optimizer == "radam":
+            return torch.optim.RAdam(groups, lr=self.learning_rate)
+        how = {"momentum": self.momentum, "nesterov": self.nesterov, "fused": fused}
+        return torch.optim.SGD(groups, lr=self.learning_rate, **how)
 
 
 class Lars(torch.optim.Optimizer):
