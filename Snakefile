@@ -52,6 +52,18 @@ try:
             )
             for note in notes:
                 logger.info(note)
+        if "radiology" in config["stages"]:
+            from workflow_scripts.lib.radiology.check import (
+                check_datasets,
+                check_grids,
+            )
+
+            for note in check_datasets(
+                config["radiology"],
+                made=("results/",),
+                names=check_grids(config["radiology"]),
+            ):
+                logger.info(note)
         if config["preprocess"]["backend"] != "embedded":
             from workflow_scripts.lib.imaging.backends.tool_check import check_tool
 
@@ -77,6 +89,7 @@ except StudyError as error:
 include: "rules/common.smk"
 include: "rules/common_evaluate.smk"
 include: "rules/common_genetics.smk"
+include: "rules/common_radiology.smk"
 include: "rules/targets.smk"
 include: "rules/phantom.smk"
 include: "rules/cohort.smk"
@@ -92,9 +105,12 @@ include: "rules/genotypes.smk"
 include: "rules/genetics.smk"
 include: "rules/heritability.smk"
 include: "rules/handoffs.smk"
+include: "rules/radiology.smk"
+include: "rules/radiology_results.smk"
 include: "rules/figures.smk"
 include: "rules/figures_evaluate.smk"
 include: "rules/figures_genetics.smk"
+include: "rules/figures_radiology.smk"
 
 
 # --- targets -------------------------------------------------------------------------------------------------------
@@ -112,6 +128,7 @@ localrules:
     bundles,
     brainage,
     genetics,
+    radiology,
     figures,
 
 
@@ -193,6 +210,12 @@ rule genetics:
     """Association of the gaps with genotypes."""
     input:
         stage_outputs("genetics"),
+
+
+rule radiology:
+    """Transfer of image networks to sets of 2D images: grids, statistics, explanations."""
+    input:
+        stage_outputs("radiology"),
 
 
 rule figures:

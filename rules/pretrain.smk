@@ -341,3 +341,39 @@ rule export_bundle:
         code=code_hash("pretrain/export_bundle"),
     script:
         "../workflow_scripts/pretrain/export_bundle.py"
+
+
+rule explain_volumes:
+    """Show where in the brain a network that was trained on labels finds its evidence, in people it has not seen."""
+    input:
+        weights="results/pretrain/{method}/pretrain_volume/weights.safetensors",
+        card="results/pretrain/{method}/pretrain_volume/weights.json",
+        sets="results/pretrain/{method}/pretrain_volume/sets.tsv",
+        shards=expand("results/patches/extract_volumes/{batch}", batch=batches()),
+        scans="results/cohort/scans.tsv",
+        included="results/qc/with_volume.tsv",
+    output:
+        table="results/pretrain/{method}/explain_volumes/targets.tsv",
+        arrays="results/pretrain/{method}/explain_volumes/maps.npz",
+    log:
+        "results/logs/explain_volumes/{method}.log",
+    benchmark:
+        "results/benchmarks/explain_volumes/{method}.tsv"
+    wildcard_constraints:
+        method=any_of(multitask_methods()),
+    conda:
+        "../envs/study.yaml"
+    threads: pretrain_resource("threads")
+    resources:
+        mem_mb=pretrain_resource("mem_mb"),
+        runtime=pretrain_resource("runtime"),
+        gpu=pretrain_resource("gpu"),
+    params:
+        code=code_hash("pretrain/explain_volumes"),
+        seed=config["seed"],
+        scans=config["radiology"]["explain"]["scans"],
+        targets=lambda wildcards: config["pretrain"]["methods"][wildcards.method][
+            "targets"
+        ],
+    script:
+        "../workflow_scripts/pretrain/explain_volumes.py"

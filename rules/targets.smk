@@ -3,6 +3,17 @@
 GENETIC_FIGURES = ["manhattan", "genetic_qc", "locus_plots", "heritability"]
 GENETIC_FIGURES += ["cell_type_enrichment"] if expression_files() else []
 GENETIC_FIGURES += ["ldsc_cell_types"] if has_cell_types() else []
+IMAGE_FIGURES = [
+    "duplicate_pairs",
+    "factor_boxes",
+    "grid_curves",
+    "roc_curves",
+    "image_calibration",
+]
+IMAGE_FIGURES += ["unfreezing_points"] if vary("structure") else []
+IMAGE_FIGURES += ["grid_effects"] if vary("weights") or vary("head") else []
+IMAGE_FIGURES += ["grouping_inflation"] if vary("grouping") else []
+IMAGE_FIGURES += ["gradcam_panels", "gradcam_measures"] if kept_grids() else []
 COMPARISONS = ["results/probe/compare_probes/report.html"]
 FIGURES = [
     "biomarker_bars",
@@ -20,7 +31,9 @@ FIGURES += ["variance_explained"] if methods() else []
 FIGURES += ["region_importance"] if patch_methods() else []
 FIGURES += ["training_curves"] if methods() else []
 FIGURES += ["external_tests"] if multitask_methods() else []
+FIGURES += [f"volume_gradcam/{name}" for name in multitask_methods()]
 FIGURES += ["learning_curves"] if "finetune" in config["stages"] else []
+FIGURES += IMAGE_FIGURES if "radiology" in config["stages"] else []
 FIGURES += ["planted_truth"] if uses_phantom(config) else []
 
 
@@ -64,6 +77,8 @@ def stage_outputs(stage):
         ),
         "genetics": ["results/genetics/genetics_page/report.html"]
         + expand("results/figures/{name}.png", name=GENETIC_FIGURES),
+        "radiology": ["results/radiology/radiology_page/report.html"]
+        + expand("results/figures/{name}.png", name=IMAGE_FIGURES),
         "figures": expand("results/figures/{name}.png", name=FIGURES),
         "report": ["results/report.html"],
     }[stage]
@@ -73,5 +88,8 @@ wildcard_constraints:
     batch=r"\d+",
     chunk=r"\d+",
     method=any_of(trained()),
+    grid=any_of(grids()),
+    dataset=any_of(config["radiology"]["datasets"]),
+    weights=any_of(config["radiology"]["weights"]),
     cell=any_of(calibration_cells()),
     representation=any_of(dict.fromkeys(representations() + trained())),

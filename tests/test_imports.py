@@ -24,6 +24,7 @@ ALLOWED = {
     "brainage": {"cohort", "features", "evaluate"},
     "genetics": {"cohort", "features", "evaluate"},
     "finetune": {"evaluate", "pretrain", "models", "imaging", "cohort"},
+    "radiology": {"evaluate", "pretrain", "models"},
     "figures": set(),
     "phantom": {"imaging", "genetics"},
 }

@@ -1,0 +1,36 @@
+"""Indexed images in; which of them may not be parted out, the pairs that say so, and a page that shows them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from workflow_scripts.lib.figures import pairs_page
+from workflow_scripts.lib.pretrain.runs import use_device
+from workflow_scripts.lib.radiology import embed, groups
+from workflow_scripts.lib.radiology.dataset import read_dataset
+from workflow_scripts.lib.study import log, tables
+
+
+def main(snakemake):
+    """Entry point of rule ``group_images``."""
+    given, params, made = snakemake.input, snakemake.params, snakemake.output
+    dataset = read_dataset(Path(given.images).parent, params.dataset)
+    views = (
+        embed.backbone_views(dataset.pixels, given.weights, use_device(snakemake.threads))
+        if given.get("weights")
+        else None
+    )
+    grey = dataset.pixels[:, 0] if dataset.pixels.shape[1] == 1 else dataset.pixels.mean(axis=1).astype(np.uint8)
+    options = {**params.grouping, **(params.dataset.get("grouping") or {})}
+    copies, checked = groups.find_copies(grey, options, views)
+    found = groups.join_groups(dataset.images, copies, options["copy"])
+    summary = groups.summarise(dataset.images, found, checked, dataset.name)
+    for name, table in found.items():
+        tables.write_table(table, getattr(made, name), f"image_{name}")
+    tables.write_table(summary, made.summary, "image_group_summary")
+    title = params.dataset.get("title") or dataset.name
+    pairs_page.write_page(title, dataset.images, dataset.pixels, found["pairs"], summary, made.page)
+
+
+if __name__ == "__main__":
+    log.run(main, snakemake)
