@@ -13,7 +13,7 @@ class Case:
     ----------
     source : str
         What is malformed: scan, stats, tables, spreadsheet, participants, bids, freesurfer, fastsurfer, brains,
-        volumes, config, tasks, leakage (people or images on two sides of a split).
+        volumes, images (2D), config, tasks, leakage (people or images on two sides of a split).
     fault : str
         In a few words, for the table in the docs.
     outcome : {"set aside", "refused", "ignored"}

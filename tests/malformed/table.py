@@ -9,7 +9,8 @@ HERE = Path(__file__).parent
 INTRODUCTION = """# Malformed inputs, and what you will read
 
 Every line is a test (`tests/malformed`): the fault is made in a folder, and the message is the one that appears.
-*Set aside*: the scan is in `results/qc/excluded.tsv` with this reason and the study goes on. *Refused*: nothing starts.
+*Set aside*: the scan is in `results/qc/excluded.tsv` with this reason (a 2D image in
+`results/radiology/index_images/DATASET/dropped.tsv`) and the study goes on. *Refused*: nothing starts.
 *Ignored*: left out and listed in `results/cohort/ignored.tsv`. `{folder}` stands for the folder of the fault.
 Written by `./run python -m tests.malformed.table > .docs/malformed_inputs.md`.
 """

@@ -12,12 +12,20 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def surroundings():
+    """Environment of a Snakemake that knows of no cluster.
+
+    Its SLURM plugin asks ``scontrol`` at every start, which waits nine seconds where a cluster is set up and down.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    return kept | {"SLURM_CONF": os.devnull}
+
+
 def snakemake(folder, *arguments, check=True, timeout=3000):
     """Run Snakemake on the project's Snakefile with ``folder`` as its working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", "2", "--scheduler", "greedy", *map(str, arguments)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=surroundings())
     if check and done.returncode != 0:
         pytest.fail(f"snakemake {' '.join(map(str, arguments))}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return done
@@ -26,6 +34,12 @@ def snakemake(folder, *arguments, check=True, timeout=3000):
 @pytest.fixture(scope="session")
 def run_snakemake():
     return snakemake
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """Environment variables for a test that starts Snakemake itself."""
+    return surroundings()
 
 
 @pytest.fixture(scope="session")

@@ -61,17 +61,23 @@ def test_a_fault_in_the_table_is_refused(run_snakemake, tmp_path, change, expect
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ("sed: 3\n", ["unknown key 'sed'", "Did you mean 'seed'"]),
-        ("grid: {spacing: 2}\n", ["grid: unknown key 'spacing'", "Did you mean 'spacing_mm'"]),
-        ("grid: {spacing_mm: 3}\n", ["grid.spacing_mm", "found 3", "one of 1, 2, 4, 8"]),
-        ("seed: many\n", ["seed", "'many'", "integer"]),
-        ("representations: {mine: nowhere.tsv}\n", ["representations.mine", "nowhere.tsv", "does not exist"]),
+        # what the schema refuses comes in one message, a line a fault
+        (
+            "sed: 3\ngrid: {spacing: 2, spacing_mm: 3}\nseed: many\n",
+            [
+                r"unknown key 'sed'.*Did you mean 'seed'",
+                r"grid: unknown key 'spacing'.*Did you mean 'spacing_mm'",
+                r"grid\.spacing_mm.*found 3.*one of 1, 2, 4, 8",
+                r"seed.*'many'.*integer",
+            ],
+        ),
+        ("representations: {mine: nowhere.tsv}\n", [r"representations\.mine.*nowhere\.tsv.*does not exist"]),
     ],
 )
-def test_a_fault_in_the_config_is_refused(run_snakemake, tmp_path, more, expected):
+def test_faults_in_the_config_are_refused(run_snakemake, tmp_path, more, expected):
     code, said = start(run_snakemake, tmp_path, more=more)
     assert code != 0
-    assert all(words in said for words in expected), said
+    assert all(re.search(line, said) for line in expected), said
 
 
 def jobs_of(said):

@@ -20,11 +20,19 @@ FIGURES = [
     "brainage_scatter",
     "cell_type_enrichment",
     "comparison_forest",
+    "duplicate_pairs",
     "external_tests",
+    "factor_boxes",
     "gap_correlation",
     "genetic_qc",
+    "gradcam_measures",
+    "gradcam_panels",
+    "grid_curves",
+    "grid_effects",
     "group_gaps",
+    "grouping_inflation",
     "heritability",
+    "image_calibration",
     "ldsc_cell_types",
     "learning_curves",
     "locus_plots",
@@ -34,8 +42,11 @@ FIGURES = [
     "planted_truth",
     "region_importance",
     "registrations",
+    "roc_curves",
     "training_curves",
+    "unfreezing_points",
     "variance_explained",
+    "volume_gradcam/sfcn",
 ]
 
 
@@ -99,7 +110,8 @@ def test_a_deleted_figure_reruns_its_rule_alone(study, run_snakemake, small):
 
 def test_same_seed_same_tables_however_the_work_is_cut(study, run_snakemake, small, tmp_path):
     chunks = tmp_path / "chunks.yaml"
-    chunks.write_text("cohort: {scans_per_job: 17}\npretrain: {patches_per_job: 4}\n")
+    # fewer jobs than the study has: each longer, with other neighbours, and without the start of a process for each
+    chunks.write_text("cohort: {scans_per_job: 41}\npretrain: {patches_per_job: 10}\n")
     # a method of patches with features, one without, one of whole volumes: the others go the ways of these
     scores = [f"probe/probe_representation/{name}.parquet" for name in ("features", "rnce", "simclr", "sfcn")]
     associated = ["brainage/associate_gaps/neuropathology.tsv", "brainage/associate_gaps/groups.tsv"]
@@ -119,7 +131,7 @@ def test_another_seed_gives_other_people(study, run_snakemake, small, tmp_path):
         assert (tmp_path / target).read_bytes() != (study / target).read_bytes()
 
 
-def test_a_kill_in_the_middle_of_pretraining_changes_nothing(study, run_snakemake, small, tmp_path):
+def test_a_kill_in_the_middle_of_pretraining_changes_nothing(study, run_snakemake, small, environment, tmp_path):
     """kill -9 of Snakemake and its job after the first checkpoint; the rerun gives the same bytes."""
     shutil.copytree(study, tmp_path / "study", copy_function=shutil.copy2)
     folder = tmp_path / "study"
@@ -129,7 +141,8 @@ def test_a_kill_in_the_middle_of_pretraining_changes_nothing(study, run_snakemak
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(folder)]
     command += [target, "--cores", "1", "--configfile", str(small)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **silent, env=environment, start_new_session=True)
     checkpoints = folder / "results" / "pretrain" / "rnce" / "checkpoints"
     deadline = time.monotonic() + 120
     while not any(checkpoints.rglob("*.safetensors")):
