@@ -46,26 +46,43 @@ def grid_parts(ending):
     )
 
 
-def grid_section(wildcards):
-    """Give what of the config the fits of a grid depend on, so that nothing else makes them run again."""
-    section, grid = config["radiology"], wildcards.grid
-    needed = cells.needs(cells.expand(section, grid))
-    names = {
-        "datasets": needed["datasets"],
-        "weights": sorted({weights for weights, _ in needed["backbones"]}),
-    }
-    own = {
-        key: value for key, value in section["grids"][grid].items() if key != "title"
-    }
-    keys = ("backbones", "fit", "augmentation", "cells_per_job", "cache_mb")
+def backbone_entry(wildcards):
+    """Give the sizes of a backbone, None for one that is built in."""
+    return config["radiology"]["backbones"].get(wildcards.backbone)
+
+
+def weights_entry(wildcards):
+    """Give what the config says of weights, without their title and without files of other backbones."""
+    entry = config["radiology"]["weights"][wildcards.weights]
+    own = {key: value for key, value in entry.items() if key != "title"}
+    for key in ("files", "expect"):
+        if own.get(key):
+            own[key] = {
+                name: path
+                for name, path in own[key].items()
+                if name == wildcards.backbone
+            }
+    return own
+
+
+def reduced_dataset(name):
+    """Give what the config says of a dataset that its numbers depend on."""
+    entry = config["radiology"]["datasets"][name]
     return {
-        **{key: section[key] for key in keys},
-        **{
-            key: {name: section[key][name] for name in found}
-            for key, found in names.items()
-        },
-        "grids": {grid: own},
+        key: entry[key]
+        for key in ("kind", "path", "classes", "drop", "positive")
+        if entry.get(key) is not None
     }
+
+
+def chunk_fits(wildcards):
+    """List the cells of a job."""
+    return cells.chunk_cells(config["radiology"], wildcards.grid, wildcards.chunk)
+
+
+def of_grid(key):
+    """Give a key of the wildcard's grid (function of a rule's params)."""
+    return lambda wildcards: config["radiology"]["grids"][wildcards.grid][key]
 
 
 def radiology_resource(key):
@@ -79,13 +96,8 @@ def grid_datasets(grid):
 
 
 def dataset_entry(wildcards):
-    """Give what the config says of a dataset, with its title left out, which no number depends on."""
-    entry = config["radiology"]["datasets"][wildcards.dataset]
-    return {
-        key: entry[key]
-        for key in ("kind", "path", "classes", "drop", "positive")
-        if entry.get(key) is not None
-    }
+    """Give what the config says of a dataset that its numbers depend on."""
+    return reduced_dataset(wildcards.dataset)
 
 
 def dataset_table(wildcards):
@@ -169,3 +181,18 @@ def vary(key):
     """Whether a grid has cells that differ in a setting."""
     found = [cells.expand(config["radiology"], grid) for grid in grids()]
     return any(len({cell[key] for cell in members}) > 1 for members in found)
+
+
+def grid_entries(wildcards):
+    """Give what the config says of a grid's datasets that its results depend on."""
+    entries = config["radiology"]["datasets"]
+    return {
+        name: {**reduced_dataset(name), "exam_score": entries[name]["exam_score"]}
+        for name in grid_datasets(wildcards.grid)
+    }
+
+
+def grouping_settings(wildcards):
+    """Give how groups are found in a dataset: as in all of them, where its own entry does not say otherwise."""
+    own = config["radiology"]["datasets"][wildcards.dataset].get("grouping") or {}
+    return {**config["radiology"]["grouping"], **own}

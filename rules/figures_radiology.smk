@@ -163,6 +163,7 @@ rule grid_effects:
     input:
         contrasts=of_grids("results/radiology/compare_grid/{grid}/contrasts.tsv"),
         effects=of_grids("results/radiology/compare_grid/{grid}/effects.tsv"),
+        fits=of_grids("results/radiology/collect_grid/{grid}/fits.tsv"),
     output:
         png=report(
             "results/figures/grid_effects.png",

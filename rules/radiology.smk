@@ -57,8 +57,8 @@ rule group_images:
         runtime=60,
     params:
         code=code_hash("radiology/group_images"),
-        dataset=lambda wildcards: config["radiology"]["datasets"][wildcards.dataset],
-        grouping=config["radiology"]["grouping"],
+        dataset=dataset_entry,
+        grouping=grouping_settings,
     script:
         "../workflow_scripts/radiology/group_images.py"
 
@@ -111,12 +111,8 @@ rule import_backbone:
     params:
         code=code_hash("radiology/import_backbone"),
         seed=config["seed"],
-        entry=lambda wildcards: {
-            key: value
-            for key, value in config["radiology"]["weights"][wildcards.weights].items()
-            if key != "title"
-        },
-        backbones=config["radiology"]["backbones"],
+        entry=weights_entry,
+        backbone=backbone_entry,
     script:
         "../workflow_scripts/radiology/import_backbone.py"
 
@@ -128,6 +124,9 @@ rule pretrain_backbone:
             config["radiology"]["weights"][wildcards.weights]["dataset"]
         ),
         pixels=lambda wildcards: "results/radiology/index_images/{}/images.npy".format(
+            config["radiology"]["weights"][wildcards.weights]["dataset"]
+        ),
+        masks=lambda wildcards: "results/radiology/index_images/{}/masks.npy".format(
             config["radiology"]["weights"][wildcards.weights]["dataset"]
         ),
         splits=lambda wildcards: "results/radiology/draw_splits/{}.tsv".format(
@@ -153,11 +152,11 @@ rule pretrain_backbone:
     params:
         code=code_hash("radiology/pretrain_backbone"),
         seed=config["seed"],
-        entry=lambda wildcards: config["radiology"]["weights"][wildcards.weights],
-        dataset=lambda wildcards: config["radiology"]["datasets"][
+        entry=weights_entry,
+        dataset=lambda wildcards: reduced_dataset(
             config["radiology"]["weights"][wildcards.weights]["dataset"]
-        ],
-        backbones=config["radiology"]["backbones"],
+        ),
+        backbone=backbone_entry,
         augmentation=config["radiology"]["augmentation"],
         checkpoint="results/radiology/checkpoints/{weights}_{backbone}.safetensors",
     script:
@@ -205,7 +204,16 @@ rule fit_cells:
     params:
         code=code_hash("radiology/fit_cells"),
         seed=config["seed"],
-        radiology=grid_section,
+        grid="{grid}",
+        cells=chunk_fits,
+        datasets=lambda wildcards: {
+            name: reduced_dataset(name) for name in chunk_needs(wildcards)["datasets"]
+        },
+        augmentation=config["radiology"]["augmentation"],
+        splits=of_grid("splits"),
+        seeds=of_grid("seeds"),
+        keep_weights=of_grid("keep_weights"),
+        cache_mb=config["radiology"]["cache_mb"],
         checkpoints="results/radiology/checkpoints/{grid}_{chunk}",
     script:
         "../workflow_scripts/radiology/fit_cells.py"

@@ -24,12 +24,11 @@ rule collect_grid:
         runtime=30,
     params:
         code=code_hash("radiology/collect_grid"),
-        # `splits`, `seeds` and the factors of the grid; what names its cells
-        radiology=lambda w: {
-            key: config["radiology"].get(key)
-            for key in ("fit", "datasets", "weights", "backbones")
-        }
-        | {"grids": {w.grid: config["radiology"]["grids"][w.grid]}},
+        cells=lambda w: [
+            cell["cell"] for cell in cells.expand(config["radiology"], w.grid)
+        ],
+        splits=of_grid("splits"),
+        seeds=of_grid("seeds"),
     script:
         "../workflow_scripts/radiology/collect_grid.py"
 
@@ -72,10 +71,8 @@ rule compare_grid:
         code=code_hash("radiology/compare_grid"),
         seed=config["seed"],
         # in the order of input.images and input.splits
-        datasets=lambda w: grid_datasets(w.grid),
-        radiology={
-            key: config["radiology"].get(key) for key in ("datasets", "statistics")
-        },
+        datasets=grid_entries,
+        statistics=config["radiology"]["statistics"],
     script:
         "../workflow_scripts/radiology/compare_grid.py"
 
@@ -117,7 +114,7 @@ rule explain_grid:
     params:
         code=code_hash("radiology/explain_grid"),
         seed=config["seed"],
-        datasets=config["radiology"]["datasets"],
+        datasets=grid_entries,
         explain=config["radiology"]["explain"],
         n_bootstrap=config["radiology"]["statistics"]["n_bootstrap"],
         level=config["radiology"]["statistics"]["level"],

@@ -54,7 +54,7 @@ def test_the_classical_factor_counts_those_who_train():
     assert compare.corrected_t(values, 10, 110, n_train=40)["t"] == pytest.approx(2 / np.sqrt(1 / 3 + 0.25))
 
 
-def null_p_values(simulation, n=500, n_test=100, n_resamples=200):
+def null_p_values(simulation, n=500, n_test=100, n_resamples=100):
     """Compare two equally good sets of columns on one simulated pool; return both p-values."""
     rng = np.random.default_rng([20, simulation])
     x = rng.normal(size=(n, 16))

@@ -156,3 +156,11 @@ def test_equal_weights_are_told_apart_in_5_percent_of_grids_by_groups_and_far_mo
     spread = found["estimate"].std()
     assert np.sqrt((found["se_groups"] ** 2).mean()) == pytest.approx(spread, rel=0.2)
     assert np.sqrt((found["se_settings"] ** 2).mean()) < 0.5 * spread
+
+
+def test_a_single_group_bounds_no_contrast():
+    fits, scores, images = image_grids.simulate(np.random.default_rng(0), groups=20)
+    groups = {name: pd.Series("g", index=one.index) for name, one in image_grids.groups_of(images).items()}
+    table = grid.contrasts_table(models.fit_recommended(fits), scores, groups, 20, 1)
+    assert table["estimate"].notna().all()
+    assert table[["se_groups", "lower_groups", "se_both", "p_both"]].isna().all(axis=None)

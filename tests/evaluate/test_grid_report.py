@@ -62,7 +62,7 @@ def run_scripts(folder):
             wildcards=SimpleNamespace(grid="tiny"),
             input=SimpleNamespace(**parts),
             output=SimpleNamespace(**collected),
-            params=SimpleNamespace(radiology=SECTION),
+            params=SimpleNamespace(cells=[cell["cell"] for cell in cells.expand(SECTION, "tiny")], splits=2, seeds=1),
         )
     )
     given = {name: collected[name] for name in ("fits", "scores", "selection")}
@@ -70,7 +70,7 @@ def run_scripts(folder):
         SimpleNamespace(
             input=SimpleNamespace(**given, images=[folder / "images.tsv"], splits=[folder / "splits.tsv"]),
             output=SimpleNamespace(**{name: folder / f"{name}.tsv" for name in MADE}),
-            params=SimpleNamespace(radiology=SECTION, datasets=["knee"], seed=3),
+            params=SimpleNamespace(datasets=SECTION["datasets"], statistics=SECTION["statistics"], seed=3),
         )
     )
     return {name: tables.read_table(folder / f"{name}.tsv", f"grid_{name}") for name in ["selection", *MADE]}
@@ -129,6 +129,18 @@ def test_grids_of_any_shape_have_their_tables(design):
     assert found["contrasts"]["se_groups"].notna().all()
     assert len(found["grouping"]) == (2 * 2 * 6 if design == "groups ignored" else 0)
     assert found["intervals"]["auc"].notna().all()
+
+
+def test_splits_by_image_do_not_stand_in_for_grouped_ones_that_all_diverged():
+    factors = DESIGNS["groups ignored"][0]
+    fits, scores, images = image_grids.simulate(np.random.default_rng(1), factors, groups=30, splits=2)
+    lost = (fits["dataset"] == "knee") & (fits["grouping"] == "groups")
+    fits.loc[lost, ["validation_auc", "test_auc"]] = np.nan
+    scores.loc[scores["cell"].isin(fits.loc[lost, "cell"]), "score"] = np.nan
+    options = {"n_bootstrap": 20, "level": 0.95}
+    selection = grid_select.select_cells(fits)
+    found = grid_report.compare(fits, scores, selection, images, {}, image_grids.KEYS, options, 3)
+    assert set(found["intervals"]["dataset"]) == {"breast"}
 
 
 def test_images_of_two_groups_or_unknown_are_refused():

@@ -67,6 +67,26 @@ def test_the_table_of_curves():
     assert len(grid_roc.roc_table([], 10, 1)) == len(grid_roc.calibration_table([], 10, 1)) == 0
 
 
+def test_bands_and_bounds_are_those_of_the_mean_over_splits():
+    """The second split is perfect: its curves are 1 in every draw, so that deviations of the mean are halved."""
+    rng, n = np.random.default_rng(0), 60
+    table = pd.DataFrame({"set": "test", "unit": [f"u{k:02d}" for k in range(n)], "group": [f"g{k}" for k in range(n)]})
+    table["positive"] = np.arange(n) % 2 == 1
+    first = table.assign(split=0, score=table["positive"] + rng.normal(size=n))
+    second = table.assign(split=1, score=table["positive"] + 0.0)
+    both = grid_units.Units("knee", "nature", "c", "image", pd.concat([first, second], ignore_index=True))
+    alone = grid_roc.roc_table([grid_units.Units("knee", "nature", "c", "image", first)], 200, 1)
+    found = grid_roc.roc_table([both], 200, 1)
+    for column in ("tpr", "lower", "upper", "auc", "auc_lower", "auc_upper"):
+        np.testing.assert_allclose(found[column], (1 + alone[column]) / 2, atol=1e-12)
+
+
+def test_a_single_group_bounds_no_curve():
+    one = make_units(1)[0]
+    one.table["group"] = "g"
+    assert grid_roc.roc_table([one], 20, 1)[["lower", "upper", "auc_lower", "auc_upper"]].isna().all(axis=None)
+
+
 def test_the_bounds_of_the_auc_are_delongs():
     units = make_units(1, groups=400, auc=0.7)[0]
     table, test = grid_roc.roc_table([units], 1000, 3), units.part("test", 0)

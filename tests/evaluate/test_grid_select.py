@@ -53,6 +53,18 @@ def test_a_cell_with_a_failed_fit_is_not_chosen_unless_all_have_one(caplog):
         select.select_cells(fits.assign(validation_auc=np.nan))
 
 
+def test_weights_that_always_diverged_are_passed_over_with_a_warning(caplog):
+    fits = make_fits()
+    fits.loc[fits["weights"] == "nature", ["validation_auc", "test_auc"]] = np.nan
+    table = select.select_cells(fits)
+    tables.check_table(table, "grid_selection", "selection")
+    assert table[["choice", "weights", "missing"]].to_numpy().tolist() == [
+        ["dataset", "xray", 2],
+        ["weights", "xray", 0],
+    ]
+    assert "no fit of dataset 'knee' with weights nature has a validation AUC (2 fits)" in caplog.text
+
+
 def test_tests_are_between_cells_of_grouped_splits():
     fits = make_fits()
     leaky = fits.assign(cell=fits["cell"] + ".images", grouping="images", validation_auc=0.99)

@@ -211,10 +211,17 @@ def test_slices_become_exams_after_seeds_are_averaged(how, expected):
     found = units.score_units(scores, images, "knee", "nature", "c", how)
     assert found.kind == "exam"
     table = found.part("test", 0).set_index("unit")
-    assert table.index.tolist() == ["d", "x", "y"]  # d has no exam: its own
+    assert table.index.tolist() == ["image d", "x", "y"]  # d has no exam: its own
     assert table["score"].tolist() == pytest.approx([0.3, expected, 0.7])
     assert table["positive"].tolist() == [False, True, True]
     assert table["group"].tolist() == ["m", "g", "k"]
+
+
+def test_an_image_without_exam_is_not_taken_for_the_exam_of_its_name():
+    images, scores = slices()
+    images["exam_id"] = images["exam_id"].replace("x", "d")
+    table = units.score_units(scores, images, "knee", "nature", "c").part("test", 0).set_index("unit")
+    assert table["score"].to_dict() == pytest.approx({"d": 0.45, "image d": 0.3, "y": 0.7})
 
 
 def test_without_exams_units_are_images():
@@ -266,6 +273,40 @@ def test_the_table_of_tests_adjusts_rows_over_all_splits():
     assert table.loc[table["split"] != "all", "p_delong_holm"].isna().all()
     assert table["p_mcnemar"].isna().all()  # no validation set, no threshold
     assert len(tests.tests_table(own[:1], 100, 3)) == 0
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_mcnemars_p_is_adjusted_over_the_same_pairs(size):
+    rng, y = np.random.default_rng(4), np.arange(60) // 2 % 2
+    own = []
+    for name, share in zip("abc", (0.95, 0.6, 0.7), strict=True):
+        one = decided(name, y, np.repeat(rng.random(30) < share, 2))
+        one.table.loc[one.table["set"] == "test", "group"] = (np.arange(60) // size).astype(str)
+        own.append(one)
+    table = tests.tests_table(own, 50, 3)
+    tables.check_table(table, "grid_tests", "tests")
+    whole = table[table["split"] == "all"]
+    p = whole["p_mcnemar_exact" if size == 1 else "p_mcnemar_clustered"].to_numpy()
+    order = np.argsort(p)
+    expected = np.empty(3)
+    expected[order] = np.minimum(1, np.maximum.accumulate(p[order] * [3, 2, 1]))
+    np.testing.assert_allclose(whole["p_mcnemar_holm"], expected)
+    assert table.loc[table["split"] != "all", "p_mcnemar_holm"].isna().all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("group", [np.zeros(12, dtype=int), np.arange(12) % 2], ids=["one group", "a group a class"])
+def test_groups_that_bound_nothing_give_no_interval_and_no_warning(group):
+    y, rng = np.arange(12) % 2, np.random.default_rng(0)
+    own = [make_units(name, rng.normal(size=12), y, group) for name in "ab"]
+    table = tests.tests_table(own, 50, 1)
+    tables.check_table(table, "grid_tests", "tests")
+    assert table[["p_delong", "lower_delong", "lower_bootstrap"]].isna().all(axis=None) == (group.max() == 0)
+    assert table["difference"].notna().all()
+    bounds = tests.intervals_table(own, 50, 1)
+    tables.check_table(bounds, "grid_intervals", "intervals")
+    if group.max() == 0:
+        assert bounds.loc[bounds["method"].isin(["delong", "bootstrap"]), ["lower", "upper"]].isna().all(axis=None)
 
 
 def test_a_test_set_of_one_class_has_a_row_without_numbers():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.lib.evaluate import grid_select
 from workflow_scripts.lib.figures import factor_boxes
 from workflow_scripts.lib.study import tables
 from workflow_scripts.lib.study.errors import StudyError
@@ -71,6 +72,11 @@ def lay_out(figure, source, folder):
     tables.write_table(source, folder / "source.csv")
 
 
+def headings(figure):
+    """Return the headings of blocks, strip by strip."""
+    return [[part.get_suptitle() for part in strip.subfigs if part.axes] for strip in figure.subfigs]
+
+
 @pytest.fixture(scope="module")
 def fits():
     factors = {"dataset": ["lesions", "slices"], "weights": ["random", "textures"], "head": ["Linear", "ConvSkip"]}
@@ -108,8 +114,7 @@ def test_grids_are_never_mixed_in_one_box(fits):
     other = fits.assign(grid="other", validation_auc=0.5)
     both = pd.concat([fits, other], ignore_index=True)
     figure = factor_boxes.draw(both, {"grid": {"other": "The other"}}, ["validation_auc"])
-    texts = [part.get_suptitle() for part in figure.subfigs]
-    assert texts == [f"tiny: {len(fits)} fits", f"The other: {len(fits)} fits"]
+    assert headings(figure) == [[f"tiny: {len(fits)} fits", f"The other: {len(fits)} fits"]]
     drawn = np.concatenate([cloud.get_offsets()[:, 1] for cloud in figure.axes[3].collections])
     assert (drawn == 0.5).all()
 
@@ -141,7 +146,7 @@ def test_twelve_levels_one_dataset_and_fits_that_diverged_are_drawn(tmp_path):
     fits.loc[fits["weights"] == "weights_3", [name for name in fits if "_auc" in name]] = np.nan
     figure = factor_boxes.draw(fits)
     lay_out(figure, factor_boxes.source_table(fits), tmp_path)
-    assert figure.subfigs[0].get_suptitle() == "tiny: 48 fits, 4 without a score"
+    assert headings(figure) == [["tiny: 48 fits, 4 without a score"]]
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == []  # the lowest row names the levels
     assert len(figure.axes[-1].get_xticklabels()) == 12
     written = pd.read_csv(tmp_path / "source.csv", na_values="n/a")
@@ -158,7 +163,36 @@ def test_many_factors_go_into_several_lines():
     wide = wide.assign(epochs=range(16), batch=range(16), beta=range(16))
     figure = factor_boxes.draw(wide, metrics=["validation_auc"])
     assert figure.get_figwidth() < factor_boxes.WIDEST + 1
-    assert [len(part.axes) for part in figure.subfigs] == [1, 1, 1, 1]
+    assert [[len(part.axes) for part in strip.subfigs if part.axes] for strip in figure.subfigs] == [[1]] * 4
+
+
+def test_small_grids_stand_beside_each_other_and_large_ones_below(fits):
+    small = make_fits({"structure": ["freezeall", "unfreezeall"]}, splits=1, seeds=1)
+    large = make_fits({"weights": [f"weights_{number:02d}" for number in range(12)]}, splits=1, seeds=1)
+    grids = {"a": small, "b": small, "c": large, "d": small, "e": large}
+    figure = factor_boxes.draw(factor_boxes.join(grids), metrics=["validation_auc"])
+    assert headings(figure) == [["a: 2 fits", "b: 2 fits", "c: 12 fits"], ["d: 2 fits", "e: 12 fits"]]
+    assert figure.get_figwidth() <= factor_boxes.WIDEST
+
+
+def test_fits_to_parted_groups_stand_only_where_their_grid_and_dataset_has_no_others(fits):
+    parted = fits.assign(grouping="images")
+    mixed = fits.assign(grid="mixed", grouping=np.where(fits["dataset"] == "lesions", "groups", "images"))
+    both = pd.concat([fits, parted, parted.assign(grid="by image"), mixed], ignore_index=True)
+    kept = factor_boxes.honest(both)
+    counts = kept.groupby(["grid", "dataset", "grouping"]).size()
+    half = len(fits) // 2
+    assert counts.to_dict() == {
+        ("by image", "lesions", "images"): half,
+        ("by image", "slices", "images"): half,
+        ("mixed", "lesions", "groups"): half,
+        ("mixed", "slices", "images"): half,
+        ("tiny", "lesions", "groups"): half,
+        ("tiny", "slices", "groups"): half,
+    }
+    assert len(factor_boxes.honest(fits.drop(columns="grouping"))) == len(fits)
+    one = both[both["grid"] == "mixed"].drop(columns="grid")
+    pd.testing.assert_frame_equal(factor_boxes.honest(one), grid_select.honest(one))
 
 
 def test_signs_of_64_names_differ():

@@ -84,9 +84,17 @@ def test_cases_are_shown_in_turn_by_class_with_their_numbers(tmp_path):
     assert overlay.get_xlabel() == "inside 0.20 (chance 0.20)"
 
 
-def test_a_figure_holds_the_first_cells_only():
-    shown = gradcam_panels.choose(panels(cells=3, each=1).assign(grid="g"), cells=2, cases=2)
+def test_a_figure_holds_the_first_cells_of_each_dataset_in_turn_and_says_of_how_many():
+    table = panels(cells=4, each=1).assign(grid="g")
+    shown = gradcam_panels.choose(table, cells=2, cases=2)
     assert shown["cell"].tolist() == ["c0", "c0", "c1", "c1"] and shown["kind"].tolist() == ["right", "wrong"] * 2
+    table.loc[table["cell"] == "c3", "dataset"] = "other"
+    shown = gradcam_panels.choose(table, cells=2, cases=2)
+    assert shown["cell"].tolist() == ["c0", "c0", "c3", "c3"]
+    shots = pictures(len(table))
+    for explained, said in ((4, "first 2 of 4 cells, of each dataset in turn"), (2, None)):
+        body = gradcam_panels.draw(shown, shots, {}, {}, explained).subfigs[0]
+        assert (body.get_suptitle() or None) == said
 
 
 def test_an_empty_map_and_an_image_without_outline_say_so():

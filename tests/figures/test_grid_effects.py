@@ -2,13 +2,15 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.figures.test_factor_boxes import lay_out
+from tests.figures.test_factor_boxes import lay_out, make_fits
 from tests.figures.test_radiology_report import make_contrasts, make_effects
+from workflow_scripts.figures import grid_effects as script
 from workflow_scripts.lib.evaluate import grid_models
 from workflow_scripts.lib.figures import grid_effects
 from workflow_scripts.lib.study import tables
@@ -66,7 +68,9 @@ def test_the_published_runs_have_the_published_effects():
     models = [grid_models.fit_published(runs, name) for name in grid_models.PUBLISHED]
     effects = grid_models.effects_table(models, 0.95).assign(grid="published")
     contrasts = make_contrasts().head(0).assign(grid="published")
-    source = grid_effects.source_table(contrasts, effects).set_index("a")
+    first = grid_effects.first_levels(runs.assign(grid="published", structure="freezeall"))
+    source = grid_effects.source_table(contrasts, effects, first).set_index("a")
+    assert source.at["RadImageNet", "b"] == "ImageNet" and source.at["Linear", "b"] == "Conv"
     assert round(source.at["RadImageNet", "estimate"], 3) == 0.016
     assert round(source.at["RadImageNet", "p"], 4) == 0.0543
     assert round(source.at["Linear", "estimate"], 3) == -0.313
@@ -110,3 +114,25 @@ def test_every_kind_of_contrast_of_the_schema_is_drawn(given):
         text.get_text() for axes in grid_effects.draw(rows, given[1].head(0)).axes for text in axes.get_yticklabels()
     ]
     assert len(shown) == len(kinds)
+    # a structure of its own, with its three intervals
+    structures = source[source["kind"] == "structure"]
+    assert structures["reading"].tolist() == ["settings", "groups", "both"]
+
+
+def test_the_script_names_the_first_level_where_no_pair_was_planned(given, tmp_path):
+    contrasts, effects = (table.drop(columns="grid") for table in given)
+    fits = make_fits({"weights": ["random", "textures"], "head": ["ConvSkip", "Linear"]}, grid="tiny")
+    parted = fits.assign(weights="aaa", cell="aaa." + fits["cell"], grouping="images")
+    fits = pd.concat([fits, parted], ignore_index=True)
+    files = {"contrasts": contrasts.head(0), "effects": effects, "fits": fits}
+    for name, table in files.items():
+        tables.write_table(table, tmp_path / f"{name}.tsv", f"grid_{name}")
+    job = SimpleNamespace(
+        input=SimpleNamespace(**{name: [str(tmp_path / f"{name}.tsv")] for name in files}),
+        params=SimpleNamespace(grids=["tiny"], titles={}),
+        output=SimpleNamespace(png=str(tmp_path / "f.png")),
+    )
+    script.main(job)
+    source = pd.read_csv(tmp_path / "f.csv").set_index("factor")
+    assert source["b"].to_dict() == {"weights": "random", "head": "ConvSkip"}
+    assert source.at["weights", "estimate"] == 0.016

@@ -36,8 +36,18 @@ def test_points_intervals_and_counts_are_those_of_the_table():
     np.testing.assert_allclose([bar[:, 1] for bar in bars], own[["lower", "upper"]])
     np.testing.assert_allclose(counts.lines[1].get_ydata(), own["n"])
     assert counts.get_ylabel() == "exams"
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["random, Brier 0.100", "Textures, Brier 0.110"]
+    (legend,) = figure.subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["random, Brier 0.100", "Textures, Brier 0.110"]
+
+
+@pytest.mark.parametrize("names", [["random"], [f"weights_{number}" for number in range(12)]])
+def test_the_legend_lies_outside_the_axes(names):
+    figure = image_calibration.draw(make_calibration(names, ["lesions"]))
+    figure.draw_without_rendering()
+    part = figure.subfigs[0]
+    box = part.legends[0].get_window_extent()
+    assert not any(box.overlaps(axes.get_tightbbox()) for axes in part.axes)
+    assert box.y0 >= 0 and part.axes[0].get_window_extent().height > 250
 
 
 def test_many_datasets_twelve_weights_one_bin_and_missing_bounds_are_drawn(tmp_path):

@@ -32,7 +32,7 @@ def make_groups():
     names = [f"i{number:02d}" for number in range(80)]
     group = [f"i{number % 70:02d}" for number in range(80)]
     groups = pd.DataFrame({"image_id": names, "group": group})
-    groups["kept"] = groups["group"] != "i03"
+    groups["kept"] = groups["group"] != "i03"  # 78 images in 69 groups
     pairs = pd.DataFrame({"image_a": names[:10], "image_b": names[70:]})
     pairs = pairs.assign(found_by=["hash"] * 4 + ["mirror"] * 6, flip="none", distance=0.0, correlation=1.0, copy=True)
     pairs["same_label"] = pairs["same_class"] = pairs["image_a"] != "i03"
@@ -45,7 +45,7 @@ def make_contrasts():
     for kind, dataset, backbone, a, b, estimate in [
         ("weights", "lesions", None, "random", "textures", -0.08),
         ("weights_by_backbone", "lesions", "small", "random", "textures", -0.2),
-        ("weights_by_backbone", "lesions", "dense", "random", "textures", 0.04),
+        ("weights_by_backbone", "lesions", "dense", "random", "textures", 0.05),
         ("head", None, None, "ConvSkip", "Linear", 0.01),
     ]:
         row = {"kind": kind, "dataset": dataset, "backbone": backbone, "a": a, "b": b, "estimate": estimate}
@@ -70,7 +70,8 @@ def make_tests():
     row |= {"dataset": "lesions", "split": "all", "a": "random", "b": "textures", "cell_a": "c", "cell_b": "d"}
     row |= {"unit": "image", "units": 78, "positives": 21, "groups": 60, "difference": -0.11, "p_delong_holm": 0.02}
     row |= {"only_a": 3, "only_b": 14, "p_mcnemar_exact": 0.0127, "n_bootstrap": 200, "z": -1.5}
-    return pd.DataFrame([row, row | {"split": "0", "p_delong_holm": np.nan}])
+    row |= {"p_mcnemar_clustered": 0.031, "p_mcnemar_holm": 0.062}
+    return pd.DataFrame([row, row | {"split": "0", "p_delong_holm": np.nan, "p_mcnemar_holm": np.nan}])
 
 
 def make_selection(fits):
@@ -90,6 +91,7 @@ def make_grouping():
 
 def make_explained():
     values = {"energy": 0.41, "chance": 0.11, "energy_random": 0.12, "energy_over_random": 0.29, "empty": 0.02}
+    values |= {"energy_others": 0.34, "energy_over_others": 0.07}
     rows = [
         {"cell": "c", "dataset": "lesions", "explained": "predicted", "subset": "all", "quantity": name, "value": value}
         for name, value in values.items()
@@ -144,7 +146,10 @@ def test_every_section_says_what_the_tables_hold(given, tmp_path):
     words = plain(write(given, tmp_path))
     for said in [
         f"Lesions &lt;2D&gt;: {BENIGN_NORMAL}.",
-        "80 images in 70 groups; 9 groups in use with several images, the largest with 2.",
+        "78 of 80 images in use, in 69 groups; 9 with several images, the largest with 2.",
+        "78images in use",
+        "69groups of images",
+        "Lesions &lt;2D&gt;copies under conflicting labels2",
         "Pairs: 4 by perceptual hash, 6 by hash of the mirror image.",
         "4 images with copies under another label, of which 2 were dropped since the classes differ too.",
         "41% of the test images have an image of their group in training; the test AUC is then 0.930 instead of 0.810, "
@@ -156,11 +161,13 @@ def test_every_section_says_what_the_tables_hold(given, tmp_path):
         "Textures less random is +0.080 [+0.035, +0.125], Holm's p 0.004: better with other settings and other",
         "ConvSkip less Linear is +0.010 [−0.035, +0.055], Holm's p 0.800: not told apart",
         "Of 4 planned contrasts, 3 differ from 0 if the test images are taken as given, and 2 if they are not",
-        "random less Textures goes from −0.200 on Lesions &lt;2D&gt; with small to +0.040 on Lesions &lt;2D&gt; with",
+        "random less Textures goes from −0.200 [−0.245, −0.155] on Lesions &lt;2D&gt; with small to +0.050 [+0.005, "
+        "+0.095] on Lesions &lt;2D&gt; with",
         "Textures is better than random by AUC (difference +0.110, p 0.020; 78 images in 60 groups). Of 17 decisions "
-        "that one of them alone gets right, random has 3 (McNemar's exact p 0.013).",
-        "41% of the maps lies inside the lesion, which covers 11% of the image; networks with fresh weights have 12% "
-        "(difference 0.290 [0.240, 0.340], 60 groups). Training made the networks look at the lesion.",
+        "that one of them alone gets right, random has 3 (McNemar's p by groups 0.031, by Holm's rule 0.062).",
+        "41% of the maps lies inside the lesion, which covers 11% of the image. Untrained networks have 12% "
+        "(difference 0.290 [0.240, 0.340], 60 groups). In other images' lesions lies 34% (difference 0.070 [0.020, "
+        "0.120], 60 groups). Training made the networks look at the lesion.",
         "0.70 with fresh weights in the head alone and 0.10 with fresh weights in all stages.",
     ]:
         assert said in words, said
@@ -201,15 +208,62 @@ def test_the_verdict_on_leaks_follows_the_interval(lower, upper, said):
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "said"),
-    [(0.1, 0.3, "made the networks look"), (-0.1, 0.1, "is not seen"), (-0.3, -0.1, "look away")],
+    ("random", "others", "said"),
+    [
+        ((0.1, 0.3), (0.01, 0.1), "Training made the networks look at the lesion."),
+        ((0.1, 0.3), (-0.01, 0.1), "no more than in other images' lesions: position, not the lesion."),
+        ((0.1, 0.3), (np.nan, np.nan), "more energy in lesions than those of untrained networks."),
+        ((-0.1, 0.1), (0.01, 0.1), "Training is not seen in where they look."),
+        ((-0.3, -0.1), (0.01, 0.1), "less energy in lesions than those of untrained networks."),
+        ((np.nan, np.nan), (0.01, 0.1), "too few groups or untrained networks"),
+    ],
 )
-def test_the_verdict_on_maps_follows_the_interval(lower, upper, said):
+def test_the_verdict_on_maps_follows_both_intervals(random, others, said):
     rows = make_explained().set_index("quantity")
-    rows.loc["energy_over_random", ["lower", "upper"]] = lower, upper
-    assert said in radiology_text.looked(rows, "c")
+    rows.loc["energy_over_random", ["lower", "upper"]] = random
+    rows.loc["energy_over_others", ["lower", "upper"]] = others
+    verdict = radiology_text.looked(rows, "c")
+    assert said in verdict
+    assert ("Training made" in verdict) == (random[0] > 0 and others[0] > 0)
     rows.loc["energy", "value"] = np.nan
     assert "no image has a lesion outlined" in radiology_text.looked(rows, "c")
+
+
+def test_signs_that_noise_could_give_are_not_said_to_be_opposite():
+    contrasts = make_contrasts()
+    assert len(radiology_text.opposite(contrasts, lambda kind, key: key)) == 1
+    contrasts.loc[2, "lower_both"] = -0.001
+    assert radiology_text.opposite(contrasts, lambda kind, key: key) == []
+
+
+def test_units_of_their_own_have_mcnemar_s_exact_p_and_undecided_ones_none():
+    row = make_tests().iloc[1].copy()
+    row["groups"] = row["units"]
+    assert "McNemar's exact p 0.013, not adjusted" in radiology_text.tested(row, "d", lambda kind, key: key)
+    row[["only_a", "only_b"]] = np.nan
+    assert radiology_text.tested(row, "d", lambda kind, key: key).endswith("groups).")
+
+
+def test_images_are_in_use_without_conflicts_and_counted_by_label(given, tmp_path):
+    whole = write({name: table for name, table in given.items() if name != "conflicts"}, tmp_path)
+    assert "80images in use" in plain(whole) and "copies under conflicting labels" not in plain(whole)
+    cells = re.findall(r"<tr>(.*?)</tr>", write(given, tmp_path), re.S)
+    benign = next(re.sub(r"<[^>]+>", " ", row).split() for row in cells if "benign" in row)
+    assert benign[-7:-3] == ["0", "1", "2", "38"]  # dropped, set aside, conflicting, in use
+
+
+def test_models_of_a_grid_that_splits_by_image_alone_are_shown(given, tmp_path):
+    """Each dataset of each grid stands for itself, as in the statistics."""
+    other = {name: given[name].assign(grid="other", grouping="images") for name in ("fits", "selection")}
+    both = given | {name: pd.concat([given[name], table], ignore_index=True) for name, table in other.items()}
+    models = write(both, tmp_path).split('<section id="models">')[1].split("</section>")[0]
+    assert models.count(">other<") == models.count(">tiny<") == 2
+
+
+def test_the_level_of_each_auc_is_said():
+    assert "each slice of an exam counts as one" in radiology_text.MEANS["models"]
+    assert "each slice of an exam counts as one" in radiology_text.MEANS["effects"]
+    assert "those of exams where there are any" in radiology_text.MEANS["tests"]
 
 
 def test_a_head_within_its_data_is_not_warned_of():

@@ -65,6 +65,22 @@ def test_fits_to_parted_groups_are_left_out(fits):
     assert (source["quantity"] == "fit").sum() == 2 * len(fits)
 
 
+def test_a_grid_that_splits_by_image_alone_keeps_its_fits_and_structures(fits):
+    by_image = fits.assign(grid="by image", grouping="images")
+    by_image.loc[by_image["structure"] == "unfreezetop3", "dataset"] = "others"
+    more = fits[fits["structure"] == "freezeall"].assign(structure="unfreezetop1", grouping="images")
+    table = pd.concat([fits, more, by_image], ignore_index=True)
+    counts = unfreezing_points.source_table(table).groupby("grid")["structure"].nunique()
+    assert counts.to_dict() == {"tiny": 4, "by image": 4}
+    assert len(unfreezing_points.draw(table).axes) == 4
+
+
+def test_a_fit_on_its_own_stands_where_its_median_does(fits):
+    axes = unfreezing_points.draw(fits[fits["split"] == 0]).axes[0]
+    for cloud, line in zip(axes.collections, lines(axes), strict=True):
+        np.testing.assert_allclose(np.sort(cloud.get_offsets()[:, 0]), np.sort(line.get_xdata()))
+
+
 def test_fits_that_failed_are_not_drawn_and_do_not_lose_their_structure(fits, tmp_path):
     broken = fits.astype({"parameters": "Int64", "trainable": "Int64"})
     lost = (broken["split"] == 0) | (broken["structure"] == "unfreezetop3")

@@ -284,7 +284,7 @@ def test_import_from_a_file(tmp_path):
     }
     main(
         SimpleNamespace(
-            params=SimpleNamespace(entry=entry, backbones=CONFIG, seed=1),
+            params=SimpleNamespace(entry=entry, backbone=CONFIG["dense"], seed=1),
             wildcards=SimpleNamespace(weights="radimagenet", backbone="dense"),
             output=SimpleNamespace(weights=tmp_path / "dense.safetensors"),
         )
@@ -301,16 +301,15 @@ def test_import_from_a_file(tmp_path):
 def test_random_weights_depend_on_seed_and_names():
     entry = {"kind": "random"}
     state = torch.random.get_rng_state()
-    backbone, card = import_backbone(entry, "none", "small", CONFIG, 1)
+    backbone, card = import_backbone(entry, "none", "small", CONFIG["small"], 1)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert (card["preprocessing"], card["participants_known"]) == ("imagenet_rgb", True)
-    again = import_backbone(entry, "none", "small", CONFIG, 1)[0]
+    again = import_backbone(entry, "none", "small", CONFIG["small"], 1)[0]
     assert not moved(again, snapshot(backbone))
-    twin = {**CONFIG, "twin": CONFIG["small"]}
     for other in (
-        import_backbone(entry, "none", "small", CONFIG, 2)[0],
-        import_backbone(entry, "other", "small", CONFIG, 1)[0],
-        import_backbone(entry, "none", "twin", twin, 1)[0],
+        import_backbone(entry, "none", "small", CONFIG["small"], 2)[0],
+        import_backbone(entry, "other", "small", CONFIG["small"], 1)[0],
+        import_backbone(entry, "none", "twin", CONFIG["small"], 1)[0],
     ):
         assert "conv1.weight" in moved(other, snapshot(backbone))
 
@@ -330,7 +329,7 @@ FILES = {"kind": "files", "preprocessing": "caffe_seed", "files": {"dense": "now
 )
 def test_entries_that_lack_something_are_refused(change, message):
     with pytest.raises(StudyError, match=message):
-        import_backbone({**FILES, **change}, "radimagenet", "dense", CONFIG, 1)
+        import_backbone({**FILES, **change}, "radimagenet", "dense", CONFIG["dense"], 1)
 
 
 def test_planted_weights_are_those_of_their_names():

@@ -137,3 +137,12 @@ def test_each_step_is_told_its_epoch(tmp_path):
 def test_impossible_rates_are_refused(wrong):
     with pytest.raises(StudyError, match="decay must be one of"):
         Schedule(**{**BASE, **wrong})
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0])
+def test_nesterov_without_momentum_is_refused(momentum):
+    with pytest.raises(StudyError, match="nesterov needs a momentum above 0, found 0"):
+        Schedule(**BASE, optimizer="sgd", nesterov=True, momentum=momentum)
+    for change in ({"nesterov": False}, {"nesterov": True, "momentum": 0.5}, {"nesterov": True, "optimizer": "adam"}):
+        made = Schedule(**{**BASE, "optimizer": "sgd", "momentum": momentum, **change}).make_optimizer(network())
+        assert type(made).__name__.lower() == change.get("optimizer", "sgd")

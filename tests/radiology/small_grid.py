@@ -9,6 +9,7 @@ from workflow_scripts.lib.models.backbones import spec
 from workflow_scripts.lib.radiology import augment, cells
 from workflow_scripts.lib.radiology.dataset import Dataset
 from workflow_scripts.lib.radiology.job import Job, Options
+from workflow_scripts.lib.study.tables import write_table
 
 BACKBONES = {
     "tiny": {"family": "ResNet", "layers": [1, 1, 1, 1], "planes": [4, 4, 6, 8], "bottleneck": False},
@@ -18,8 +19,8 @@ SIZE, IMAGES = 32, 60
 CPU = torch.device("cpu")
 
 
-def make_dataset(name="lesions", images=IMAGES, classes=2, seed=0):
-    """Give a dataset in memory whose last class has a bright middle; two images a patient."""
+def make_dataset(name="lesions", images=IMAGES, classes=2, seed=0, sha="0"):
+    """Give a dataset whose last class has a bright middle; two images a patient; hashes begin with ``sha``."""
     rng = np.random.default_rng(seed)
     y = np.arange(images) // 2 % classes
     pixels = rng.integers(60, 130, (images, 1, SIZE, SIZE))
@@ -31,10 +32,22 @@ def make_dataset(name="lesions", images=IMAGES, classes=2, seed=0):
             "row": np.arange(images),
             "y": y,
             "patient_id": [f"{name}-p{number // 2:03d}" for number in range(images)],
-            "sha256": [f"{number:064x}" for number in range(images)],
+            "sha256": [f"{sha}{number:063x}" for number in range(images)],
         }
     )
     return Dataset(name, table, pixels.astype(np.uint8), np.zeros((images, SIZE, SIZE), np.uint8), classes, classes - 1)
+
+
+def write_dataset(folder, data, labels):
+    """Write what ``index_images`` and ``draw_splits`` would; gives the paths of the tables."""
+    images = data.images.assign(label=[labels[y] for y in data.y], exam_id=None, slice=pd.NA, has_mask=False)
+    images = images.assign(width=SIZE, height=SIZE, coloured=0.0, split_given=None)
+    table, splits = folder / data.name / "images.tsv", folder / f"{data.name}_splits.tsv"
+    write_table(images, table, "image_index")
+    write_table(make_splits(data), splits, "image_splits")
+    for name, array in (("images", data.pixels), ("masks", data.masks)):
+        np.save(table.with_name(f"{name}.npy"), array)
+    return table, splits
 
 
 def make_splits(data, count=2, seed=0):
@@ -51,9 +64,9 @@ def make_splits(data, count=2, seed=0):
     return pd.concat(parts, ignore_index=True)
 
 
-def save_backbone(folder, name="tiny", weights_name="random", participants=()):
+def save_backbone(folder, name="tiny", weights_name="random", participants=(), seed=3):
     """Write a backbone with random weights and statistics that are not those of a fresh one."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     network = registry.build(spec(name, BACKBONES)).train()
     with torch.no_grad():
         network(torch.randn(16, 3, SIZE, SIZE))

@@ -6,10 +6,11 @@ import torch
 from torch.nn import functional
 
 from tests.radiology import small_grid
+from workflow_scripts.lib.models.modes import evaluating
 from workflow_scripts.lib.models.preprocessing import prepare
 from workflow_scripts.lib.pretrain.loop import train
 from workflow_scripts.lib.radiology import augment, fits
-from workflow_scripts.lib.radiology.cache import BLOCK, Cache, Frozen, Pictures, evaluating
+from workflow_scripts.lib.radiology.cache import BLOCK, Cache, Frozen, Pictures
 from workflow_scripts.lib.radiology.level import schedule_of
 from workflow_scripts.lib.study import seeds
 
@@ -118,6 +119,22 @@ def test_views_of_the_cache_are_those_drawn_afresh(tmp_path):
     assert not torch.equal(frozen(rows, 0), frozen(rows, 3))
 
 
+@pytest.mark.parametrize("backbone", ["tiny", "dense"])
+def test_features_depend_on_no_other_image_of_a_batch(tmp_path, backbone):
+    """To the last bit, which convolutions alone do not give: one image alone is added up in another order than many."""
+    cached, _ = make_level(tmp_path, "cached", "freezeall", backbone)
+    whole, _ = make_level(tmp_path, "whole", "freezeall", backbone, cache_mb=0.0)
+    assert cached.frozen.cached and not whole.frozen.plain_cached
+    everything = np.arange(small_grid.IMAGES)
+    kept = cached.frozen(everything, None)
+    for rows in (everything, everything[::-1].copy(), everything[7:8], everything[20:24], everything[3:20]):
+        assert torch.equal(kept[rows.copy()], whole.frozen(rows, None)), len(rows)
+    network, pictures = whole.frozen.backbone.eval(), whole.frozen.pictures
+    with torch.no_grad():
+        plain = network(pictures.view(everything, None, whole.frozen.rule))
+    torch.testing.assert_close(kept, plain, rtol=0, atol=1e-5)
+
+
 class Counting(torch.nn.Module):
     """Counts how many images go through it."""
 
@@ -146,7 +163,7 @@ def test_every_image_and_view_is_computed_once_and_shared_by_fits():
     for epoch in (None, 0, 1, None, 0, 1):
         for at in range(0, 150, 50):
             frozen(np.arange(at, at + 50), epoch)
-    assert network.seen == 3 * 150 and cache.used == 3 * 150 * 64 * 4
+    assert network.seen == 3 * 160 and cache.used == 3 * 150 * 64 * 4  # the tenth block is filled up
     other, again = counted(cache)
     other.seen = 0
     again(np.arange(10), 1)

@@ -3,8 +3,11 @@ import itertools
 import re
 
 import pytest
+import torch
 
+from workflow_scripts.lib.models.preprocessing import RULES
 from workflow_scripts.lib.radiology import cells
+from workflow_scripts.lib.radiology.level import schedule_of
 from workflow_scripts.lib.study.errors import StudyError
 
 PAPER = {
@@ -113,15 +116,91 @@ def test_needs_names_datasets_and_backbones():
     }
 
 
-def test_ids_stay_different_when_leaving_none_out_would_make_them_equal():
-    section = copy.deepcopy(PAPER)
-    section["grids"]["odd"] = {
-        "settings": {"dataset": "acl", "weights": "imagenet", "backbone": "ResNet50", "optimizer": "sgd"},
-        "factors": {"lr_decay": ["cosine"], "momentum": [0.5, None], "beta": [0.5], "dropout": [0.5, None]},
-    }
-    section["grids"]["odd"]["settings"]["head"] = "NonLinear"
-    found = cells.expand(section, "odd")
-    assert len(found) == 4 == len({cell["cell"] for cell in found})
+def test_two_cells_of_one_id_are_refused():
+    section = changed(factors={"weights": ["a b", "a/b"]}, settings={"dataset": "acl", "backbone": "ResNet50"})
+    del section["weights"]
+    with pytest.raises(StudyError, match="two cells have the id 'a-b'"):
+        cells.expand(section, "main")
+
+
+def test_sgd_without_momentum_has_no_nesterov():
+    sgd = {"optimizer": "sgd", **{key: "acl" for key in ("dataset", "weights", "backbone")}}
+    section = {"grids": {"main": {"settings": sgd, "factors": {"momentum": [0, 0.5], "nesterov": [True, False]}}}}
+    found = cells.expand(section, "main")
+    assert [(cell["momentum"], cell["nesterov"]) for cell in found] == [(0, None), (0.5, True), (0.5, False)]
+    for cell in found:
+        schedule_of(cell).make_optimizer(torch.nn.Linear(1, 1))
+
+
+def test_legal_preprocessing_is_that_of_the_models():
+    assert cells.ALLOWED["preprocessing"] == (None, *RULES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"learning_rate": "1e-4"},
+            "learning_rate is '1e-4', expected a number above 0; YAML reads this as text, write 1.0e-4",
+        ),
+        (
+            {"weight_decay": "1e5"},
+            "weight_decay is '1e5', expected a number from 0; YAML reads this as text, write 1.0e+5",
+        ),
+        ({"epochs": "5"}, "epochs is '5', expected a whole number from 1; this is text, write 5 without quotes"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast', expected a number above 0"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf, expected a number above 0"),
+        ({"learning_rate": None}, "learning_rate is None, expected a number above 0"),
+        ({"epochs": 0}, "epochs is 0, expected a whole number from 1"),
+        ({"epochs": 2.5}, "epochs is 2.5, expected a whole number from 1"),
+        ({"batch": 1}, "batch is 1, expected a whole number from 2"),
+        ({"augment": "no"}, "augment is 'no', expected true or false, without quotes"),
+        ({"augment": 1}, "augment is 1, expected true or false"),
+        ({"filters": True}, "filters is True, expected a whole number from 1"),
+        ({"ratio": 0}, "ratio is 0, expected a number above 0"),
+        ({"dropout": 1.0}, "dropout is 1.0, expected a number from 0 to below 1"),
+        ({"momentum": 1}, "momentum is 1, expected a number from 0 to below 1"),  # of adam, which has none
+        ({"beta": 1.5}, "beta is 1.5, expected a number above 0, at most 1"),
+        ({"structure": "unfreezetop0"}, "structure is 'unfreezetop0', expected freezeall, unfreezeall or unfreezetopN"),
+        ({"structure": 5}, "structure is 5, expected freezeall"),
+        (
+            {"preprocessing": "caffe"},
+            "preprocessing is 'caffe', expected one of caffe_seed, imagenet_rgb, radimagenet_pm1",
+        ),
+        ({"precision": "float64"}, "precision is 'float64', expected one of float32, bfloat16"),
+        ({"weights": 3}, "weights is 3, expected a name"),
+        ({"head": "Conv", "filters": None}, "filters is null, but Conv needs a whole number from 1"),
+        ({"head": "NonLinear", "dropout": None}, "dropout is null, but NonLinear needs a number from 0 to below 1"),
+        ({"lr_decay": "beta", "beta": None}, "beta is null, but beta needs a number above 0, at most 1"),
+    ],
+)
+@pytest.mark.parametrize("place", ["settings", "factors", "variants", "fit"])
+def test_values_of_every_key_are_checked_wherever_they_are_given(settings, said, place):
+    rule = {"settings": {"dataset": "acl", "weights": "imagenet", "backbone": "ResNet50"}}
+    section = {"grids": {"main": rule}}
+    if place == "factors":
+        rule["factors"] = {key: [value] for key, value in settings.items()}
+    elif place == "variants":
+        rule["variants"] = [settings]
+    else:
+        section["fit"] = settings
+        rule["settings"] |= settings if place == "settings" else {}
+        for key in settings if place == "fit" else ():
+            rule["settings"].pop(key, None)
+    with pytest.raises(StudyError) as refused:
+        cells.expand(section, "main")
+    assert f"radiology.grids.main: {said}" in str(refused.value)
+
+
+def test_weights_trained_on_the_dataset_of_a_cell_are_refused():
+    section = changed(
+        settings={"backbone": "ResNet50"}, factors={"dataset": ["breast", "acl"], "weights": ["imagenet"]}
+    )
+    section["weights"]["imagenet"] = {"kind": "trained", "dataset": "textures"}
+    assert len(cells.expand(section, "main")) == 2
+    section["weights"]["imagenet"]["dataset"] = "acl"
+    with pytest.raises(StudyError, match="weights 'imagenet' are trained on dataset 'acl', which they would then be"):
+        cells.expand(section, "main")
 
 
 @pytest.mark.parametrize(

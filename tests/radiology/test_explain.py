@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from workflow_scripts.lib.models import weights
 from workflow_scripts.lib.models.backbones import spec
@@ -106,6 +107,8 @@ def test_every_pair_is_measured_as_defined(fit, measured):
             assert row.energy_others == pytest.approx(expected, rel=1e-3)
         random = [own_map(fit, model, place, label) for model in fresh]
         known = [one[mask].sum() / one.sum() for one in random if one.sum() > 0]
+        each = [one[mask].sum() / one.sum() if one.sum() > 0 else np.nan for one in random]
+        np.testing.assert_allclose([row.energy_random_0, row.energy_random_1], each, rtol=1e-3)
         assert row.energy_random == pytest.approx(np.mean(known), rel=1e-3) if known else np.isnan(row.energy_random)
 
 
@@ -187,6 +190,63 @@ def test_intervals_draw_groups_and_not_images():
     )
 
 
+def against_untrained(rng, draws, learned=0.0, fits=1, groups=20):
+    """Return measures of fits that are untrained networks themselves, but for what they learned."""
+    tables = []
+    for number in range(fits):
+        # lesions lie where they lie, networks look where they look, each image a little elsewhere
+        energy = 0.3 + 0.05 * rng.normal(size=(groups, 1)) + 0.1 * rng.normal(size=draws + 1)
+        energy = energy + 0.03 * rng.normal(size=(groups, draws + 1))
+        columns = {f"energy_random_{draw}": energy[:, draw + 1] for draw in range(draws)}
+        own = table_of(energy[:, 0] + learned, [f"g{place}" for place in range(groups)]).assign(**columns)
+        tables.append(own.assign(seed=number, energy_random=energy[:, 1:].mean(1)))
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(**{name: table[a] - table[b] for name, (a, b) in explain_tables.DIFFERENCES.items()})
+
+
+@pytest.mark.parametrize(("draws", "fits"), [(2, 1), (5, 1), (3, 2)])
+def test_an_untrained_network_is_seldom_told_from_others(draws, fits):
+    called, single = 0, 0
+    for place in range(300):
+        rng = np.random.default_rng([draws, fits, place])
+        # 20 groups of one image see `fits` networks of the cell and the untrained ones of each; networks differ
+        energy = 0.1 * rng.normal(size=(fits, 1, draws + 1)) + 0.03 * rng.normal(size=(fits, 20, draws + 1))
+        gain = (energy[:, :, 0] - energy[:, :, 1:].mean(2)).mean(0)
+        ends = stats.t.interval(0.95, 19, gain.mean(), stats.sem(gain))
+        untrained_ones = energy[:, :, 1:].reshape(-1, draws), np.repeat(np.arange(fits), 20)
+        lower, upper = explain_tables.widen(gain.mean(), ends, *untrained_ones, 0.95, True)
+        called, single = called + (lower > 0 or upper < 0), single + (ends[0] > 0 or ends[1] < 0)
+    assert called <= 26  # 15 at 5%; 27 or more in 1 of 300
+    assert single > 200  # with groups alone
+
+
+def test_what_was_learned_is_told_from_untrained_networks_and_their_mean_is_bounded_by_t():
+    rng = np.random.default_rng(0)
+    table = against_untrained(rng, 5, learned=0.8)
+    rows = explain_tables.bound_means(table, 200, 0.95, rng).set_index("quantity")
+    assert rows.loc["energy_over_random", "lower"] > 0
+    means = table[[f"energy_random_{draw}" for draw in range(5)]].mean().to_numpy()
+    alone = stats.t.interval(0.95, 4, means.mean(), stats.sem(means))
+    value, lower, upper = rows.loc["energy_random", ["value", "lower", "upper"]].astype(float)
+    np.testing.assert_allclose([value, lower, upper], [means.mean(), *alone], atol=0.02)
+    assert lower < alone[0] and upper > alone[1]  # other groups come on top
+
+
+def test_one_untrained_network_gives_no_interval_and_it_is_said(caplog):
+    table = table_of(np.linspace(0.2, 0.6, 6), list("abcdef")).assign(energy_random_0=0.1)
+    found = summary_of(table, 50).loc["predicted", "all"]
+    assert found.loc[["energy_random", "energy_over_random"], ["lower", "upper"]].isna().all(axis=None)
+    assert found.loc["energy_over_random", "value"] == pytest.approx(0.3)
+    assert found.loc["energy_over_chance", "lower"] > 0
+    assert "Raise radiology.explain.draws" in caplog.text
+
+
+def test_of_two_sure_images_of_a_group_one_is_shown():
+    table = table_of(np.ones(6), ["a", "b", "a", "b", "a", "b"])  # the later the surer
+    cases = explain_tables.choose_cases(table, 2, seed=1)
+    assert cases["image_id"].tolist() == table["image_id"].iloc[[4, 5]].tolist()
+
+
 def test_cases_are_the_surest_of_each_class_and_no_group_is_shown_twice():
     table = table_of(np.ones(12), ["a", "b"] + ["c"] * 4 + list("defghi"), right=np.arange(12) % 3 > 0)
     cases = explain_tables.choose_cases(table, 2, seed=1)
@@ -256,9 +316,14 @@ def test_the_script_explains_kept_fits(tmp_path):
 
 
 def test_networks_that_have_seen_a_test_patient_are_refused_unless_split_by_image(tmp_path):
-    with pytest.raises(LeakageError, match="the first is 'p4'"):
-        explain_grid.main(study(tmp_path / "a", learned=("p0", "p4")))
-    job = study(tmp_path / "b", grouping="images", learned=("p0", "p4"))
+    learned = ("patient:p0", "patient:p4")
+    with pytest.raises(
+        LeakageError, match=r"1 patient of dataset 'toy' trained a\.b, split 0, the first is 'patient:p4'"
+    ):
+        explain_grid.main(study(tmp_path / "a", learned=learned))
+    with pytest.raises(LeakageError, match="1 image of"):  # whatever is said of its patient
+        explain_grid.main(study(tmp_path / "c", learned=[f"image:{6:064x}"]))
+    job = study(tmp_path / "b", grouping="images", learned=learned)
     found = explain_runs.kept_fits(job.input.weights)
     assert [card["fit_seed"] for card, _ in found] == [0, 1]
     datasets = {"toy": explain_grid.read_dataset(tmp_path / "b/toy", job.params.datasets["toy"])}

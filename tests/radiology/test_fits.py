@@ -1,4 +1,6 @@
 import copy
+import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,13 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
 from tests.radiology import small_grid
 from workflow_scripts.lib.models import weights
-from workflow_scripts.lib.radiology import fits
+from workflow_scripts.lib.radiology import augment, fits
+from workflow_scripts.lib.radiology.job import all_names, image_names, refuse_shared
 from workflow_scripts.lib.radiology.level import class_weights, criterion_of
 from workflow_scripts.lib.study.errors import LeakageError, StudyError
-from workflow_scripts.lib.study.tables import check_table
+from workflow_scripts.lib.study.ids import participant_hashes
+from workflow_scripts.lib.study.tables import check_table, read_table
+from workflow_scripts.radiology import fit_cells
 
 FACTORS = {"head": ["Linear", "ConvSkip"], "structure": ["freezeall", "unfreezetop2"]}
 
@@ -153,6 +158,27 @@ def test_a_fit_that_diverges_costs_itself_alone(tmp_path, caplog):
     assert "failed" in caplog.text or "is nan" in caplog.text or "is inf" in caplog.text
 
 
+def test_a_fit_that_diverged_is_not_tried_again_for_its_weights(tmp_path, monkeypatch):
+    cells = small_grid.cells_of(settings={"optimizer": "sgd", "learning_rate": 1e30})
+    job = small_grid.make_job(tmp_path, keep_weights=True)
+    first = fits.fit_cells(job, cells, 1, 1)[0]
+    monkeypatch.setattr(fits, "train", lambda *_, **__: pytest.fail("trained again"))
+    pd.testing.assert_frame_equal(fits.fit_cells(job, cells, 1, 1)[0], first)
+
+
+def test_leaks_and_patients_are_those_of_the_groups_of_now(tmp_path):
+    """Images, sets and labels as before, but every group now is half of the images: what was kept is of no use."""
+    cells = small_grid.cells_of(settings={"grouping": "images", "epochs": 1})
+    before = fits.fit_cells(small_grid.make_job(tmp_path), cells, 1, 1)[0]
+    job = small_grid.make_job(tmp_path)
+    job.splits["lesions"] = job.splits["lesions"].assign(group=lambda table: "g" + table["image_id"].str[-1])
+    after = fits.fit_cells(job, cells, 1, 1)[0]
+    rows, groups = job.rows("lesions", "images", 0), job.groups("lesions")
+    assert after["patients_test"][0] == len(set(groups[rows["test"]])) != before["patients_test"][0]
+    assert after["leaks"][0] == np.isin(groups[rows["test"]], groups[rows["train"]]).mean() != before["leaks"][0]
+    assert after["test_loss"][0] == before["test_loss"][0]
+
+
 def test_kept_weights_give_the_scores_again(together, tmp_path):
     job, (_, scores, _, files) = together
     fits.publish(files, tmp_path / "weights")
@@ -165,10 +191,10 @@ def test_kept_weights_give_the_scores_again(together, tmp_path):
         found = network(job.pictures("lesions").view(rows, None, card["preprocessing"])).double().softmax(1)
     np.testing.assert_array_equal(found[:, 1], part["score"])
     learned = job.rows("lesions", "groups", 1)
-    people = data.images["patient_id"].to_numpy()
-    weights.refuse_seen(card, people[learned["test"]], name)
-    with pytest.raises(LeakageError):
-        weights.refuse_seen(card, people[learned["train"][:1]], name)
+    refuse_shared(card, data, name, learned["test"])
+    for rows in (learned["train"][:1], learned["validation"][:1]):
+        with pytest.raises(LeakageError, match=r"1 patient, 1 image of dataset 'lesions' trained ConvSkip"):
+            refuse_shared(card, data, name, rows)
     fits.publish({}, tmp_path / "none")
     assert list((tmp_path / "none").iterdir()) == []
 
@@ -193,15 +219,45 @@ def fits_split(job, name, grouping, split):
     return read_split(job.splits[name], job.datasets[name], grouping, split)
 
 
-def test_weights_that_saw_a_patient_are_refused(tmp_path):
-    from workflow_scripts.lib.study.ids import participant_hashes
-
-    job = small_grid.make_job(tmp_path)
-    seen = participant_hashes(["somebody", "lesions-p007"])
-    file = small_grid.save_backbone(tmp_path, "tiny", "seen", seen)
+@pytest.mark.parametrize(
+    ("seen", "said", "hinted"),
+    [
+        (
+            ["patient:lesions-p007"],
+            "1 patient of dataset 'lesions' trained weights 'random', the first is 'patient:les",
+            1,
+        ),
+        (["exam:e9", "exam:e8"], "2 exams of dataset 'lesions' trained weights 'random', the first is 'exam:e8'", 1),
+        # the same picture in two datasets, whatever its patient is called
+        ([f"image:{7:064x}"], "1 image of dataset 'lesions' trained weights 'random', the first is 'image:000", 0),
+        (["patient:e9", "exam:lesions-p007", "e9", "lesions-p007"], "", 0),  # other things of the same name
+    ],
+)
+def test_weights_that_saw_a_patient_an_exam_or_an_image_are_refused(tmp_path, seen, said, hinted):
+    data = small_grid.make_dataset()
+    data = dataclasses.replace(data, images=data.images.assign(exam_id=[f"e{row % 10}" for row in range(59)] + [None]))
+    job = small_grid.make_job(tmp_path, {"lesions": data})
+    file = small_grid.save_backbone(tmp_path, "tiny", "seen", participant_hashes([*seen, "patient:somebody"]))
     job.files["random", "tiny"] = file
-    with pytest.raises(LeakageError, match=r"1 participants.*weights 'random'.*'lesions-p007'"):
-        fits.fit_cells(job, small_grid.cells_of(), 1, 1)
+    cell = small_grid.cells_of()[0]
+    if not said:
+        job.refuse_seen(cell)
+        return
+    with pytest.raises(LeakageError) as refused:
+        fits.fit_cells(job, [cell], 1, 1)
+    assert said in str(refused.value) and ("give those of one dataset a prefix" in str(refused.value)) == hinted
+
+
+def test_an_image_is_named_by_all_that_is_known_of_it():
+    data = small_grid.make_dataset()
+    images = data.images.head(3).assign(exam_id=["e1", None, "e1"], patient_id=["1", "1", np.nan])
+    hashes = [f"image:{row:064x}" for row in range(3)]
+    data = dataclasses.replace(data, images=images)
+    assert image_names(data) == [
+        *(("patient:1", "exam:e1", hashes[0]), ("patient:1", hashes[1])),
+        ("exam:e1", hashes[2]),
+    ]
+    assert all_names(data, [1, 2]) == {"patient:1", "exam:e1", *hashes[1:]}
 
 
 def test_a_head_that_outweighs_the_data_is_told_once(tmp_path, caplog):
@@ -211,9 +267,20 @@ def test_a_head_that_outweighs_the_data_is_told_once(tmp_path, caplog):
     assert len(said) == 1 and "36 training images" in said[0]
 
 
-def test_a_structure_that_frees_nothing_new_is_refused(tmp_path):
-    with pytest.raises(StudyError, match="frees nothing new"):
-        fits.fit_cells(small_grid.make_job(tmp_path), small_grid.cells_of(settings={"structure": "unfreezetop1"}), 1, 1)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("unfreezetop1", "grids.main, backbone tiny: structure 'unfreezetop1' frees nothing new"),
+        ("unfreezetop12", "the backbone has 9 groups"),
+        ("unfreezeall", "structures 'unfreezetop9' and 'unfreezeall' free the same layers"),
+    ],
+)
+def test_a_bad_structure_of_any_cell_is_refused_before_the_first_fit(tmp_path, wrong, said):
+    cells = small_grid.cells_of(factors={"structure": ["freezeall", "unfreezetop9", wrong]})
+    job = small_grid.make_job(tmp_path)
+    with pytest.raises(StudyError, match=said):
+        fits.fit_cells(job, cells, 1, 1)
+    assert list(job.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("balance", ["none", "loss", "sampler"])
@@ -256,17 +323,58 @@ def test_three_classes_score_the_positive_one(tmp_path):
     assert set(scores["y"]) == {0, 1, 2} and (scores["positive"] == (scores["y"] == 2)).all()
 
 
-def test_other_images_weights_and_code_make_other_keys(tmp_path):
+def test_all_that_a_result_depends_on_makes_another_key(tmp_path):
     job = small_grid.make_job(tmp_path)
-    cell = small_grid.cells_of()[0]
+    cell, data = small_grid.cells_of()[0], job.datasets["lesions"]
     key = job.fit(cell, 0, 0).key
     assert key == small_grid.make_job(tmp_path, name="again").fit({**cell, "cell": "renamed"}, 0, 0).key
+    assert key == small_grid.make_job(tmp_path, keep_weights=True, cache_mb=1.0).fit(cell, 0, 0).key
+
+    def of_images(**columns):
+        changed = small_grid.make_job(tmp_path)
+        changed.datasets["lesions"] = dataclasses.replace(data, images=data.images.assign(**columns))
+        return changed.fit(cell, 0, 0)
+
+    other = small_grid.make_job(tmp_path)
+    other.files["random", "tiny"] = small_grid.save_backbone(tmp_path, weights_name="other", seed=4)
+    grouped = small_grid.make_job(tmp_path)
+    grouped.splits["lesions"]["group"] = grouped.splits["lesions"]["group"].str.replace("p001", "p000")
+    by_image = {**cell, "grouping": "images"}
     others = [
         job.fit(cell, 1, 0),
         job.fit(cell, 0, 1),
         job.fit({**cell, "epochs": 9}, 0, 0),
-        small_grid.make_job(tmp_path, name="code", code="new").fit(cell, 0, 0),
-        small_grid.make_job(tmp_path, name="seed", seed=5).fit(cell, 0, 0),
-        small_grid.make_job(tmp_path, {"lesions": small_grid.make_dataset(seed=4)}, "data").fit(cell, 0, 0),
+        job.fit({**cell, "preprocessing": "caffe_seed"}, 0, 0),
+        job.fit(by_image, 0, 0),
+        grouped.fit(by_image, 0, 0),
+        other.fit(cell, 0, 0),
+        small_grid.make_job(tmp_path, code="new").fit(cell, 0, 0),
+        small_grid.make_job(tmp_path, seed=5).fit(cell, 0, 0),
+        small_grid.make_job(tmp_path, moves=augment.Moves(flip=0.1)).fit(cell, 0, 0),
+        small_grid.make_job(tmp_path, {"lesions": small_grid.make_dataset(seed=4)}).fit(cell, 0, 0),
+        of_images(patient_id=data.images["patient_id"].replace("lesions-p001", "lesions-p000")),
+        of_images(exam_id="e1"),
+        of_images(y=1 - data.images["y"]),
     ]
     assert len({key, *(fit.key for fit in others)}) == 1 + len(others)
+
+
+def test_the_script_reads_what_its_cells_need(tmp_path):
+    """With nothing of the config but that: no backbones, no weights, no other grids."""
+    job = small_grid.make_job(tmp_path)
+    images, splits = small_grid.write_dataset(tmp_path, job.datasets["lesions"], ["benign", "malignant"])
+    cells = small_grid.cells_of(factors={"head": ["Linear", "NonLinear"]}, settings={"epochs": 1})
+    made = {name: tmp_path / f"00.{name}" for name in ("fits.tsv", "scores.parquet", "curves.tsv", "weights")}
+    params = {
+        **{"code": "c", "seed": 1, "grid": "main", "cells": cells, "splits": 2, "seeds": 1, "keep_weights": True},
+        "datasets": {"lesions": {"kind": "table", "path": "lesions.tsv", "classes": {"benign": 0, "malignant": 1}}},
+        "augmentation": {"flip": 0.5, "rotation_degrees": 0, "shift": 0.1, "scale": 0, "shear_degrees": 0, "fill": 128},
+        **{"cache_mb": 10, "checkpoints": str(tmp_path / "checkpoints")},
+    }
+    given = {"images": [images], "splits": [splits], "weights": [job.files["random", "tiny"]]}
+    output = {name.split(".")[0]: path for name, path in made.items()}
+    spaces = {name: SimpleNamespace(**of) for name, of in (("input", given), ("output", output), ("params", params))}
+    fit_cells.main(SimpleNamespace(**spaces, threads=1))
+    fitted = read_table(made["fits.tsv"], "grid_fits")
+    assert fitted.groupby("cell").size().to_dict() == {"Linear": 2, "NonLinear": 2} and set(fitted["grid"]) == {"main"}
+    assert len(list(made["weights"].glob("*.safetensors"))) == 4 and not (tmp_path / "checkpoints").exists()

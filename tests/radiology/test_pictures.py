@@ -317,6 +317,18 @@ def test_padding_keeps_the_aspect_and_masks_follow_their_pictures():
     assert resize_picture(np.dstack([pixels] * 3), 16, "pad").shape == (3, 16, 16)
 
 
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
+def test_a_mask_lies_where_its_lesion_does_in_the_arrays(tmp_path, aspect):
+    path = make_table(tmp_path)  # a bright lesion off the middle of an oblong picture
+    lesion = np.zeros((48, 40), np.uint8)
+    lesion[4:16, 6:18] = 255
+    save(tmp_path / "pictures" / "1.png", np.where(lesion > 0, 250, grey(1, 48, 40) // 8).astype(np.uint8))
+    save(tmp_path / "masks" / "1.png", lesion)
+    index = index_images("mine", table_entry(path), OPTIONS | {"size": 32, "aspect": aspect})
+    assert (bright := index.pixels[1, 0] > 140).sum() > 40  # more than half lesion
+    assert (bright != (index.masks[1] > 0)).sum() <= 0.15 * bright.sum()  # nearest pixels at the edge
+
+
 # --- arrays and their table -----------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,8 @@ import yaml
 
 from tests.radiology import small_grid
 from tests.radiology.test_cells import PAPER
-from workflow_scripts.lib.models import heads
+from workflow_scripts.lib.models import heads, registry
+from workflow_scripts.lib.models.backbones import spec
 from workflow_scripts.lib.radiology import cells, fits, plan
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -70,6 +71,19 @@ def test_a_structure_that_frees_nothing_new_is_refused_before_any_compute():
     }
     with pytest.raises(StudyError, match="frees nothing new"):
         plan.plan_grid(section, "main", {"lesions": (60, 2)})
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "dense"])
+def test_two_structures_that_free_the_same_are_refused(backbone):
+    total = len(registry.build(spec(backbone, small_grid.BACKBONES)).groups)
+    factors = {"backbone": [backbone], "structure": ["freezeall", f"unfreezetop{total}", "unfreezeall"]}
+    section = {**small_grid.section(factors=factors), "size": 64, "backbones": small_grid.BACKBONES}
+    with pytest.raises(
+        StudyError, match=rf"grids.main, backbone {backbone}: structures '\w+{total}' and 'unfreezeall'"
+    ):
+        plan.plan_grid(section, "main", {"lesions": (60, 2)})
+    factors["structure"].pop()
+    assert len(plan.plan_grid(section, "main", {"lesions": (60, 2)})) == 2
 
 
 def test_the_ready_config_holds_the_published_experiments():

@@ -157,3 +157,25 @@ def test_given_sets_that_part_a_group_are_refused_by_name():
 def test_a_class_without_a_group_for_each_set_is_refused_with_counts(y):
     with pytest.raises(StudyError, match=rf"class 1: {sum(y)} images in {sum(y)} groups"):
         splits.place_groups(np.arange(30), np.array(y), SHARES, np.random.default_rng(0), "x")
+
+
+def test_given_sets_that_lack_one_are_refused_by_its_name():
+    group, y = planted()
+    sets = np.where(pd.Series(group) < "g4", "test", "train").astype(object)
+    with pytest.raises(StudyError, match=r"column set gives no validation\. Leave some train rows n/a"):
+        splits.draw_splits(*tables(group, y, sets), {"count": 1, **SHARES}, 1, "d")
+    sets[np.isin(group, [group[-1]])] = "validation"
+    with pytest.raises(StudyError, match=rf"column set gives no image of class {1 - y[-1]} for validation"):
+        splits.draw_splits(*tables(group, y, sets), {"count": 1, **SHARES}, 1, "d")
+    sets[sets != "test"] = None
+    drawn = splits.draw_splits(*tables(group, y, sets), {"count": 1, **SHARES}, 1, "d")
+    assert set(drawn["set"]) == set(splits.SETS)
+
+
+def test_a_class_that_conflicts_have_taken_is_refused():
+    group, y = planted()
+    images, kept = tables(group, y, kept=y == 0)
+    with pytest.raises(StudyError, match=rf"no image of class 1 \({y.sum()} images\) is kept.*conflicts\.tsv"):
+        splits.draw_splits(images, kept, {"count": 1, **SHARES}, 1, "d")
+    with pytest.raises(StudyError, match=r"class 0 .*, class 1 "):
+        splits.draw_splits(images, kept.assign(kept=False), {"count": 1, **SHARES}, 1, "d")

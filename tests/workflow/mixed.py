@@ -143,8 +143,6 @@ def write_study(folder: Path, small: Path) -> Path:
     roles = {"pretrain": ["population"], "normative": [], "evaluate": evaluated, "gwas": []}
     config["cohort"] = {"inputs": inputs, "scans_per_job": 10, "processes": 2, "roles": roles}
     config["features"] = {"list": "aseg"}
-    # volumes of these brains are of no interest here (test_truth looks at them): the atlas may lie roughly
-    config["preprocess"] = {"syn_iterations": [2, 1]}
     # five of forty scans are broken or lost on purpose
     config["qc"] = {"max_excluded_fraction": 0.2}
     path = folder / "mixed.yaml"

@@ -25,7 +25,8 @@ def main(snakemake):
     }
     style.apply()
     shown = gradcam_panels.choose(panels)
-    figure = gradcam_panels.draw(shown, pictures, titles, names)
+    explained = len(panels[["grid", "cell"]].drop_duplicates())
+    figure = gradcam_panels.draw(shown, pictures, titles, names, explained)
     style.save(figure, shown[gradcam_panels.SOURCE], snakemake.output.png.removesuffix(".png"))
 
 

@@ -1,22 +1,19 @@
 """Fits, scores and curves of all jobs of a grid in; one table of each and the cells that validation chooses out."""
 
 from workflow_scripts.lib.evaluate import grid_select
-from workflow_scripts.lib.radiology import cells
 from workflow_scripts.lib.study import log, tables
 
 
 def main(snakemake):
     """Entry point of rule ``collect_grid``."""
-    given, params, made, grid = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards.grid
+    given, params, made = snakemake.input, snakemake.params, snakemake.output
     keys = {"fits": grid_select.FIT, "scores": [*grid_select.FIT, "set", "image_id"]}
     keys["curves"] = [*grid_select.FIT, "epoch"]
     joined = {}
     for name, key in keys.items():
         parts = [tables.read_table(path, f"grid_{name}") for path in getattr(given, name)]
         joined[name] = grid_select.join_parts(parts, key)
-    names = [cell["cell"] for cell in cells.expand(params.radiology, grid)]
-    rule = params.radiology["grids"][grid]
-    grid_select.refuse_absent(joined["fits"], names, rule["splits"], rule["seeds"])
+    grid_select.refuse_absent(joined["fits"], params.cells, params.splits, params.seeds)
     grid_select.name_missing(joined["fits"])
     selection = grid_select.select_cells(joined["fits"])
     for name, table in {**joined, "selection": selection}.items():

@@ -20,9 +20,9 @@ def main(snakemake):
         scores,
         selection,
         images,
-        params.radiology["datasets"],
+        params.datasets,
         list(cells.KEYS),
-        params.radiology["statistics"],
+        params.statistics,
         params.seed,
     )
     for name, table in found.items():

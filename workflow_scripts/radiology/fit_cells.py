@@ -13,27 +13,25 @@ from workflow_scripts.lib.study import log, tables
 def main(snakemake):
     """Entry point of rule ``fit_cells``."""
     given, params, made = snakemake.input, snakemake.params, snakemake.output
-    section, grid = params.radiology, snakemake.wildcards.grid
     device = runs.use_device(snakemake.threads)
-    mine = cells.chunk_cells(section, grid, snakemake.wildcards.chunk)
-    needed, rule = cells.needs(mine), section["grids"][grid]
+    needed = cells.needs(params.cells)
     names = needed["datasets"]
     images = {
-        name: read_dataset(Path(table).parent, section["datasets"][name])
+        name: read_dataset(Path(table).parent, params.datasets[name])
         for name, table in zip(names, given.images, strict=True)
     }
     splits = {name: tables.read_table(path, "image_splits") for name, path in zip(names, given.splits, strict=True)}
     backbones = dict(zip(needed["backbones"], given.weights, strict=True))
     options = Options(
-        grid=grid,
+        grid=params.grid,
         seed=params.seed,
-        moves=augment.from_config(section["augmentation"]),
-        keep_weights=rule.get("keep_weights", False),
-        cache_mb=section.get("cache_mb", 4000),
+        moves=augment.from_config(params.augmentation),
+        keep_weights=params.keep_weights,
+        cache_mb=params.cache_mb,
         code=params.code,
     )
     job = Job(options, images, splits, backbones, params.checkpoints, device)
-    fitted, scores, curves, files = fits.fit_cells(job, mine, rule.get("splits", 1), rule.get("seeds", 1))
+    fitted, scores, curves, files = fits.fit_cells(job, params.cells, params.splits, params.seeds)
     tables.write_table(fitted, made.fits, "grid_fits")
     tables.write_table(scores, made.scores, "grid_scores")
     tables.write_table(curves, made.curves, "grid_curves")

@@ -21,15 +21,13 @@ def main(snakemake):
         else None
     )
     grey = dataset.pixels[:, 0] if dataset.pixels.shape[1] == 1 else dataset.pixels.mean(axis=1).astype(np.uint8)
-    options = {**params.grouping, **(params.dataset.get("grouping") or {})}
-    copies, checked = groups.find_copies(grey, options, views)
-    found = groups.join_groups(dataset.images, copies, options["copy"])
+    copies, checked = groups.find_copies(grey, params.grouping, views)
+    found = groups.join_groups(dataset.images, copies, params.grouping["copy"])
     summary = groups.summarise(dataset.images, found, checked, dataset.name)
     for name, table in found.items():
         tables.write_table(table, getattr(made, name), f"image_{name}")
     tables.write_table(summary, made.summary, "image_group_summary")
-    title = params.dataset.get("title") or dataset.name
-    pairs_page.write_page(title, dataset.images, dataset.pixels, found["pairs"], summary, made.page)
+    pairs_page.write_page(dataset.name, dataset.images, dataset.pixels, found["pairs"], summary, made.page)
 
 
 if __name__ == "__main__":

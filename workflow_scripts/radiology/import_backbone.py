@@ -8,7 +8,7 @@ from workflow_scripts.lib.study import log
 def main(snakemake):
     """Entry point of rule ``import_backbone``."""
     params, wildcards = snakemake.params, snakemake.wildcards
-    backbone, card = import_backbone(params.entry, wildcards.weights, wildcards.backbone, params.backbones, params.seed)
+    backbone, card = import_backbone(params.entry, wildcards.weights, wildcards.backbone, params.backbone, params.seed)
     save_weights(backbone, snakemake.output.weights, card)
 
 

@@ -19,9 +19,10 @@ def main(snakemake):
         weights=snakemake.wildcards.weights,
         backbone=snakemake.wildcards.backbone,
         entry=params.entry,
-        backbones=params.backbones,
+        sizes=params.backbone,
         moves=augment.from_config(params.augmentation),
         seed=params.seed,
+        code=params.code,
     )
     checkpoint = Path(params.checkpoint)
     rows = train_backbone(source, data, splits, checkpoint, Path(made.weights), device)

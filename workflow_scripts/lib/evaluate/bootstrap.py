@@ -64,14 +64,15 @@ def bca_interval(draws: np.ndarray, estimate: float, jackknife: np.ndarray, leve
     Returns
     -------
     lower, upper : float
-        Missing where all draws lie on one side of the estimate: more draws or more people are needed.
+        Missing where all draws lie on one side of the estimate (more draws or more people are needed), or where
+        leaving any unit out leaves nothing.
 
     References
     ----------
     Efron (1987), J Am Stat Assoc 82:171, equations 2.3 and 6.6 (by the jackknife).
     """
     bias = special.ndtri(((draws < estimate).mean() + (draws <= estimate).mean()) / 2)
-    if not np.isfinite(bias):
+    if not np.isfinite(bias) or not len(jackknife):
         return np.nan, np.nan
     change = jackknife.mean() - jackknife
     spread = (change**2).sum()

@@ -222,6 +222,8 @@ def contrasts_table(
     for number, estimate in enumerate(estimates):
         drawn = draws[np.isfinite(draws[:, number]), number]
         held = [size for name, size in sizes.items() if _touches(shares[number], table, name)]
+        # a single group, drawn again and again, has no spread and bounds nothing
+        drawn = drawn if min(held, default=0) > 1 else drawn[:0]
         ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else [np.nan, np.nan]
         spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else np.nan
         own = _settings(model, rows[number], level)

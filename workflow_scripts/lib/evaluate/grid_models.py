@@ -5,7 +5,8 @@ of all other factors. Their residual describes settings: one test set a dataset 
 model does not know.
 
 Recommended: ``test_auc ~ weights * dataset * backbone + head + lr_decay`` (those that vary, and further factors that
-vary) with random intercepts of splits and of cells within splits, where there are several splits and seeds. A contrast
+vary and that all heads share) with random intercepts of splits and of cells within splits, where there are several
+splits and seeds. A factor that a grid cannot tell from another one is left out of either model and named. A contrast
 is a weighted sum of the fits' AUCs, :math:`c'(X'\Omega^{-1}X)^{-1}X'\Omega^{-1}y`: the weights go on to
 :mod:`~workflow_scripts.lib.evaluate.grid_bootstrap`, which recomputes the sum under draws of test groups.
 """
@@ -29,6 +30,9 @@ CROSSED = ["weights", "dataset", "backbone"]
 # besides them, whatever else varies and can be told apart
 FURTHER = ["head", "lr_decay", "structure", "batch_norm", "optimizer", "learning_rate", "weight_decay", "epochs"]
 FURTHER += ["batch", "balance", "augment", "precision"]
+# settings that some heads, optimizers or decays have and others not: in the model where every fit has one and every
+# head all of their levels, else what is compared is averaged over them
+OWN = ["filters", "kernel", "ratio", "dropout", "faithful", "momentum", "nesterov", "beta", "preprocessing"]
 # settings whose levels are compared over all else; the other further ones are only held
 COMPARED = ["head", "structure"]
 NONE = "none"
@@ -75,7 +79,7 @@ def prepare(fits: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(split=table["dataset"].astype(str) + " " + table["split"].astype(str))
     if "filters" in table and table["filters"].notna().any():
         table["filters"] = table["filters"].fillna(table["filters"].min())
-    for factor in {*CROSSED, *FURTHER, "filters", "cell"} & {*table.columns}:
+    for factor in {*CROSSED, *FURTHER, *OWN, "cell"} & {*table.columns}:
         # numbers such as 16.0 and 16 are one level
         number = pd.to_numeric(table[factor], errors="coerce")
         text = table[factor].astype(object).where(table[factor].notna(), NONE).astype(str)
@@ -90,6 +94,9 @@ def _varying(table: pd.DataFrame, factors: list[str]) -> list[str]:
 def fit_published(fits: pd.DataFrame, name: str) -> GridModel:
     """Fit a published model, without the factors that have one level here.
 
+    The compared factor is left out too where the others' levels say what it is (each dataset has its own weights, say):
+    its effect would be a difference of datasets.
+
     Parameters
     ----------
     fits : pandas.DataFrame
@@ -103,9 +110,16 @@ def fit_published(fits: pd.DataFrame, name: str) -> GridModel:
     table = prepare(fits)
     factor, others = PUBLISHED[name]
     random = [other for other in _varying(table, others) if table[other].nunique() < len(table)]
-    fixed = _varying(table, [factor])
+    fixed = [] if _aliased(table, factor, random) else _varying(table, [factor])
     left_out = [other for other in [factor, *others] if other not in [*fixed, *random]]
     return GridModel(name, table, fixed, random, left_out, _fit(table, fixed, random))
+
+
+def _aliased(table: pd.DataFrame, factor: str, others: list[str]) -> bool:
+    """Say whether a level of a factor cannot be told from levels of others, were they fixed."""
+    own, rest = (fixed_columns(table, names)[1] for names in ([factor], others))
+    both = np.hstack([rest, own[:, 1:]])
+    return bool(np.linalg.matrix_rank(both) < np.linalg.matrix_rank(rest) + own.shape[1] - 1)
 
 
 def _fit(table: pd.DataFrame, fixed: list[str], random: list[str]) -> Mixed | None:
@@ -143,19 +157,39 @@ def fit_recommended(fits: pd.DataFrame) -> GridModel:
     -------
     GridModel
         ``split`` is random with two or more splits a dataset, ``split:cell`` with two or more seeds. A term of which
-        the grid lacks a combination is left out and named.
+        the grid lacks a combination is left out and named; so are weights that each dataset has its own of, and
+        settings that not every head has in all their levels.
     """
     table = prepare(fits)
-    crossed, further = _varying(table, CROSSED), _varying(table, FURTHER)
+    crossed, further, own = (_varying(table, names) for names in (CROSSED, FURTHER, OWN))
+    partial = [name for name in own if not _crossed(fits[fits[RESPONSE].notna()], name)]
     terms = [":".join(term) for term in expand(["*".join(crossed)])] if crossed else []
-    fixed, refused = _tellable(table, [*terms, *further])
+    terms = sorted(terms, key=lambda term: term != _taken_first(table))
+    fixed, refused = _tellable(table, [*terms, *further, *(name for name in own if name not in partial)])
     random = []
     if table.groupby("dataset")["split"].nunique().max() > 1 and table["split"].nunique() < len(table):
         random.append("split")
     if 1 < table.groupby(["split", "cell"]).ngroups < len(table):
         random.append("split:cell")
-    left_out = [factor for factor in [*CROSSED, "head", "lr_decay"] if factor not in [*crossed, *further]] + refused
+    left_out = [factor for factor in [*CROSSED, "head", "lr_decay"] if factor not in [*crossed, *further]]
+    left_out += [*refused, *partial]
     return GridModel("recommended", table, fixed, random, left_out, _fit(table, fixed, random))
+
+
+def _crossed(fits: pd.DataFrame, setting: str) -> bool:
+    """Say whether every fit has a setting and every head all of its levels."""
+    levels = fits.groupby("head")[setting].nunique()
+    return bool(fits[setting].notna().all() and (levels == fits[setting].nunique()).all())
+
+
+def _taken_first(table: pd.DataFrame) -> str:
+    """Return what stays in the model where dataset and weights cannot both.
+
+    The dataset, so that its differences are not taken for those of weights; the weights, if their pairs within a
+    dataset would be lost with them.
+    """
+    within = table.groupby("dataset")["weights"].nunique().max() > 1
+    return "weights" if within and _aliased(table, "weights", _varying(table, ["dataset"])) else "dataset"
 
 
 def effects_table(models: list[GridModel], level: float = 0.95) -> pd.DataFrame:

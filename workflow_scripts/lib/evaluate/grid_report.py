@@ -83,6 +83,8 @@ def compare(
         ``grid_NAME``. All but ``grouping`` are about splits that keep groups whole, wherever there are any.
     """
     draws, level, own = options["n_bootstrap"], options["level"], honest(fits)
+    # were all grouped fits of a dataset lost, the others must not stand for them
+    selection = selection.merge(own[["dataset", "grouping"]].drop_duplicates(), on=["dataset", "grouping"])
     recommended = grid_models.fit_recommended(own)
     models = [*(grid_models.fit_published(own, name) for name in grid_models.PUBLISHED), recommended]
     groups = {dataset: table.set_index("image_id")["group"] for dataset, table in images.items()}

@@ -87,7 +87,7 @@ def roc_table(units: list[Units], n_bootstrap: int, seed: int, level: float = 0.
             aucs.append(weighted_auc(positive.astype(float), score, weights))
             means.append(weighted_auc(positive.astype(float), score, np.ones((1, len(part))))[0])
         band, area = np.mean(drawn, axis=0), np.mean(aucs, axis=0)
-        known = np.isfinite(area)
+        known = np.isfinite(area) & (len(places) > 1)  # a single group, drawn again and again, bounds nothing
         lower, upper = np.quantile(band[known], tails, axis=0) if known.any() else np.full((2, len(RATES)), np.nan)
         ends = np.quantile(area[known], tails) if known.any() else [np.nan, np.nan]
         names = {"dataset": one.dataset, "weights": one.weights, "cell": one.cell, "unit": one.kind}

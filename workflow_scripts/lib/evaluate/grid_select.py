@@ -84,18 +84,16 @@ def name_missing(fits: pd.DataFrame) -> list[str]:
     return names
 
 
-def _choose(fits: pd.DataFrame) -> dict:
-    """Choose the cell of the highest mean validation AUC, the first of equal ones."""
+def _choose(fits: pd.DataFrame) -> dict | None:
+    """Choose the cell of the highest mean validation AUC, the first of equal ones; without any warn, give None."""
     cells = fits.groupby("cell", sort=True)
     complete = cells["validation_auc"].agg(lambda values: values.notna().all())
     means = cells["validation_auc"].mean()
     eligible = means[complete] if complete.any() else means.dropna()
     missing = int(fits[["validation_auc", "test_auc"]].isna().any(axis=1).sum())
     if eligible.empty:
-        raise StudyError(
-            f"no fit of dataset '{fits['dataset'].iloc[0]}' with weights {', '.join(sorted(fits['weights'].unique()))} "
-            "has a validation AUC: every training diverged or the validation set has one class. See fits.tsv."
-        )
+        logger.warning("no cell is chosen: no fit of %s has a validation AUC (%d fits)", _what(fits), len(fits))
+        return None
     # rounded, so that equal AUCs that were added up in another order do not choose
     own = fits[fits["cell"] == eligible.round(12).idxmax()]
     first = own.iloc[0]
@@ -114,6 +112,11 @@ def _choose(fits: pd.DataFrame) -> dict:
     }
 
 
+def _what(fits: pd.DataFrame) -> str:
+    """Name dataset and weights of fits."""
+    return f"dataset '{fits['dataset'].iloc[0]}' with weights {', '.join(sorted(fits['weights'].unique()))}"
+
+
 def select_cells(fits: pd.DataFrame) -> pd.DataFrame:
     """Choose the best cell of each dataset, and of each weights on it, by validation alone.
 
@@ -125,19 +128,26 @@ def select_cells(fits: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Schema ``grid_selection``.
+        Schema ``grid_selection``. Weights none of whose fits has a validation AUC have no row; their fits count among
+        the ``missing`` of the dataset's row.
 
     Raises
     ------
     StudyError
-        No fit of a dataset and weights has a validation AUC.
+        No fit at all has a validation AUC.
     """
     rows = []
     for (dataset, grouping), part in fits.groupby(["dataset", "grouping"], sort=True):
         choices = [("dataset", part)] + [("weights", own) for _, own in part.groupby("weights", sort=True)]
-        rows += [
-            {"dataset": dataset, "grouping": grouping, "choice": choice, **_choose(own)} for choice, own in choices
-        ]
+        found = [(choice, _choose(own)) for choice, own in choices]
+        names = {"dataset": dataset, "grouping": grouping}
+        rows += [{**names, "choice": choice, **chosen} for choice, chosen in found if chosen is not None]
+    if not rows:
+        lost = "; ".join(_what(part) for _, part in fits.groupby("dataset", sort=True))
+        raise StudyError(
+            f"no fit of {lost} has a validation AUC: every training diverged or the validation set has one class. See "
+            "fits.tsv (column reason) and lower the learning rate, or enlarge the validation set."
+        )
     return pd.DataFrame(rows)
 
 

@@ -21,7 +21,7 @@ TEST = ["dataset", "split", "a", "b", "cell_a", "cell_b", "unit", "units", "posi
 TEST += ["difference", "se_delong", "z", "p_delong", "p_delong_holm", "lower_delong", "upper_delong"]
 TEST += ["se_independent", "p_independent", "lower_bootstrap", "upper_bootstrap", "n_bootstrap"]
 TEST += ["threshold_a", "threshold_b", "accuracy_a", "accuracy_b", "only_a", "only_b", "chi2_mcnemar", "p_mcnemar"]
-TEST += ["p_mcnemar_exact", "p_mcnemar_mid", "p_mcnemar_clustered"]
+TEST += ["p_mcnemar_exact", "p_mcnemar_mid", "p_mcnemar_clustered", "p_mcnemar_holm"]
 INTERVAL = ["dataset", "weights", "cell", "split", "method", "unit", "units", "positives", "groups"]
 INTERVAL += ["auc", "lower", "upper"]
 
@@ -67,12 +67,13 @@ def _compare_scores(both: pd.DataFrame, n_bootstrap: int, rng: np.random.Generat
     a, b = both["score_a"].to_numpy(), both["score_b"].to_numpy()
     own = delong.compare_paired(y, a, b, level, group)
     alone = delong.compare_paired(y, a, b, level)
-    drawn = bootstrap.bootstrap_difference(y, a, b, "auc", n_bootstrap, rng, group, level)
+    drawn = bootstrap_differences(y, a, b, group, n_bootstrap, rng)
+    lower, upper = percentiles(drawn, group, level)
     return {
         **{name: own[name] for name in ("auc_a", "auc_b", "difference", "z")},
         **{"se_delong": own["se"], "p_delong": own["p"], "lower_delong": own["lower"], "upper_delong": own["upper"]},
-        **{"se_independent": alone["se"], "p_independent": alone["p"], "n_bootstrap": drawn["n_bootstrap"]},
-        **{"lower_bootstrap": drawn["lower_percentile"], "upper_bootstrap": drawn["upper_percentile"]},
+        **{"se_independent": alone["se"], "p_independent": alone["p"], "n_bootstrap": len(drawn)},
+        **{"lower_bootstrap": lower, "upper_bootstrap": upper},
     }
 
 
@@ -143,26 +144,52 @@ def compare_units(a: Units, b: Units, n_bootstrap: int, seed: int, level: float 
 
 
 def tests_table(units: list[Units], n_bootstrap: int, seed: int, level: float = 0.95) -> pd.DataFrame:
-    """Test all pairs of weights of each dataset, schema ``grid_tests``; Holm over the rows over all splits."""
+    """Test all pairs of weights of each dataset, schema ``grid_tests``.
+
+    Holm is over the rows over all splits: of DeLong's p, and of McNemar's, clustered where a group has several units,
+    else exact.
+    """
     parts = []
     for dataset in dict.fromkeys(one.dataset for one in units):
         own = [one for one in units if one.dataset == dataset]
         parts += [compare_units(a, b, n_bootstrap, seed, level) for a, b in itertools.combinations(own, 2)]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=TEST)
     whole = (table["split"] == ALL).to_numpy(bool)
-    adjusted = np.full(len(table), np.nan)
-    adjusted[whole] = holm(table.loc[whole, "p_delong"].to_numpy(dtype=float))
-    return table.assign(p_delong_holm=adjusted).astype({"only_a": "Int64", "only_b": "Int64"})
+    shared = table["groups"] < table["units"]
+    decided = table["p_mcnemar_clustered"].where(shared, table["p_mcnemar_exact"])
+    for column, p in (("p_delong_holm", table["p_delong"]), ("p_mcnemar_holm", decided)):
+        adjusted = np.full(len(table), np.nan)
+        adjusted[whole] = holm(p[whole].to_numpy(dtype=float))
+        table[column] = adjusted
+    return table.astype({"only_a": "Int64", "only_b": "Int64"})
 
 
 def bootstrap_aucs(
     y: np.ndarray, score: np.ndarray, groups: np.ndarray, n_bootstrap: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the AUC of each draw of groups that has both classes, (n_bootstrap or fewer,)."""
-    place = np.unique(np.asarray(groups), return_inverse=True)[1]
-    counts = bootstrap.draw_counts(n_bootstrap, int(place.max()) + 1, rng)
-    drawn = bootstrap.weighted_auc(y, score, counts[:, place])
-    return drawn[np.isfinite(drawn)]
+    return bootstrap_differences(y, score, None, groups, n_bootstrap, rng)
+
+
+def bootstrap_differences(
+    y: np.ndarray, a: np.ndarray, b: np.ndarray | None, groups: np.ndarray, n_bootstrap: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return AUC(a) - AUC(b), or AUC(a) without b, of each draw of groups that has both classes."""
+    place, drawn = np.unique(np.asarray(groups), return_inverse=True)[1], []
+    for first in range(0, n_bootstrap, bootstrap.CHUNK):
+        counts = bootstrap.draw_counts(min(bootstrap.CHUNK, n_bootstrap - first), int(place.max()) + 1, rng)
+        own = bootstrap.weighted_auc(y, a, counts[:, place])
+        drawn.append(own if b is None else own - bootstrap.weighted_auc(y, b, counts[:, place]))
+    joined = np.concatenate(drawn)
+    return joined[np.isfinite(joined)]
+
+
+def percentiles(drawn: np.ndarray, groups: np.ndarray, level: float) -> tuple[float, float]:
+    """Bound by the percentiles of draws; missing where nothing was drawn or a single group bounds nothing."""
+    if not len(drawn) or len(np.unique(groups)) < 2:
+        return np.nan, np.nan
+    lower, upper = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
 
 
 def newcombe_interval(auc: float, positives: int, negatives: int, level: float = 0.95) -> tuple[float, float]:
@@ -207,7 +234,7 @@ def _bound(part: pd.DataFrame, n_bootstrap: int, rng: np.random.Generator, level
         method: delong.auc_interval(y, score, level, scale, group)
         for method, scale in (("delong", "wald"), ("logit", "logit"))
     }
-    ends = np.quantile(bootstrap_aucs(y, score, group, n_bootstrap, rng), [(1 - level) / 2, (1 + level) / 2])
+    ends = percentiles(bootstrap_aucs(y, score, group, n_bootstrap, rng), group, level)
     auc, sides = bounds["delong"]["auc"], (len(np.unique(group[y == side])) for side in (1, 0))
     own = newcombe_interval(auc, *sides, level)
     bounds["bootstrap"] = {"auc": auc, "lower": ends[0], "upper": ends[1]}

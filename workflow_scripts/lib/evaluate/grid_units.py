@@ -68,7 +68,8 @@ def score_units(
     Returns
     -------
     Units
-        An exam is positive if a slice is. Without exam ids, units are images; an image without one is its own exam.
+        An exam is positive if a slice is. Without exam ids, units are images; beside exams, an image without one
+        is its own, named ``image ID``.
 
     Raises
     ------
@@ -87,7 +88,9 @@ def score_units(
     if means["group"].isna().any():
         raise StudyError(f"{dataset}: image '{means.loc[means['group'].isna(), 'image_id'].iloc[0]}' has no group.")
     kind = "exam" if means["exam_id"].notna().any() else "image"
-    means["unit"] = means["exam_id"].fillna(means["image_id"]).astype(str)
+    # a stand-in cannot be the name of an exam: ids have no blank
+    alone = means["image_id"].astype(str) if kind == "image" else "image " + means["image_id"].astype(str)
+    means["unit"] = means["exam_id"].astype(object).where(means["exam_id"].notna(), alone).astype(str)
     units = means.groupby(["set", "split", "unit"], sort=True).agg(
         group=("group", "first"), positive=("positive", "max"), score=("score", exam_score)
     )

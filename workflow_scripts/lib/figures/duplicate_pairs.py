@@ -75,6 +75,7 @@ def draw(chosen: pd.DataFrame, pictures: Mapping[tuple[str, str], np.ndarray], t
             one.imshow(_picture(image), cmap="gray", vmin=0, vmax=255, interpolation="bilinear", aspect="equal")
             colour = "black" if pair["same_label"] else style.PALETTE["vermillion"]
             one.set_xlabel(f"{pair[f'image_{side}']}\n{pair[f'label_{side}']}", fontsize=6, color=colour)
+            one.set_anchor("N")  # what room is left stands under the labels, not between a picture and its heading
             one.set_xticks([])
             one.set_yticks([])
     return figure

@@ -48,10 +48,13 @@ IDENTITY = ["grid", "cell", "dataset", "split", "seed"]
 CHANCE = 0.5
 WIDEST = 11.0  # inches of panels in a line; further factors go below
 LETTER = 0.068  # inches of a letter of a tick
+BOLD = 0.095  # of a letter of a heading
+EDGE = 0.6  # inches of the scale on the left of panels
 HEIGHT = 1.7  # inches of a row of panels
 FEWEST = 5  # fits of a box; fewer are points with their median and mean
 
 Titles = Mapping[str, Mapping[str, str]]
+Line = list[tuple[str, list, list[str], float]]  # factors beside each other: name, levels as text, their labels, inches
 
 
 def join(tables: Mapping[str, pd.DataFrame], key: str = "grid") -> pd.DataFrame:
@@ -96,9 +99,18 @@ def varying(fits: pd.DataFrame) -> list[str]:
 
 
 def honest(fits: pd.DataFrame) -> pd.DataFrame:
-    """Keep the fits of a grid whose splits keep groups whole, wherever there are any; copies flatter the others."""
-    whole = fits["grouping"] == "groups" if "grouping" in fits else pd.Series(True, fits.index)
-    return fits[whole] if whole.any() else fits
+    """Leave out the rows whose splits part groups, unless their grid has no others of the dataset; copies flatter them.
+
+    Parameters
+    ----------
+    fits : pandas.DataFrame
+        Fits or selected cells, by dataset; of all grids where there is a column grid.
+    """
+    if "grouping" not in fits:
+        return fits
+    whole = fits["grouping"] == "groups"
+    keys = [fits[name] for name in ("grid", "dataset") if name in fits]
+    return fits[whole | ~whole.groupby(keys).transform("any")]
 
 
 def source_table(fits: pd.DataFrame, metrics: Sequence[str] = tuple(METRICS)) -> pd.DataFrame:
@@ -189,7 +201,7 @@ def _width(labels: list[str], datasets: int) -> float:
     return max(1.5, 0.35 + len(labels) * max(0.17 * datasets, 0.45))
 
 
-def _lines(rows: pd.DataFrame, titles: Titles | None) -> list[list[tuple[str, list, list[str], float]]]:
+def _lines(rows: pd.DataFrame, titles: Titles | None) -> list[Line]:
     """Cut the factors of a grid into lines of panels: factor, its levels as text, their labels, inches."""
     lines, used = [[]], 0.0
     for factor in varying(rows) or ["dataset"]:
@@ -204,10 +216,22 @@ def _lines(rows: pd.DataFrame, titles: Titles | None) -> list[list[tuple[str, li
     return lines
 
 
-def _block(part: SubFigure, line: list, source: pd.DataFrame, looks: dict, metrics: list[str], wide: float) -> None:
+def _place(blocks: list[tuple[pd.DataFrame, Line, float]]) -> list[list[tuple[pd.DataFrame, Line, float]]]:
+    """Put blocks (fits of a grid, factors, inches) beside each other as long as they fit."""
+    strips, used = [[]], 0.0
+    for block in blocks:
+        if strips[-1] and used + block[2] > WIDEST:
+            strips.append([])
+            used = 0.0
+        strips[-1].append(block)
+        used += block[2]
+    return strips
+
+
+def _block(part: SubFigure, line: Line, source: pd.DataFrame, looks: dict, metrics: list[str], wide: float) -> None:
     """Draw one line of factors, a row a metric; what is left of ``wide`` inches stays empty."""
     ratios = [entry[3] for entry in line]
-    ratios.append(max(wide - sum(ratios), 0.01))
+    ratios.append(max(wide - EDGE - sum(ratios), 0.01))
     panels = part.subplots(len(metrics), len(ratios), sharey="row", sharex="col", squeeze=False, width_ratios=ratios)
     for axes in panels[:, -1]:
         axes.remove()
@@ -247,6 +271,8 @@ def handles_of(looks: dict[str, dict], titles: Titles | None, kind: str, **look:
 def draw(fits: pd.DataFrame, titles: Titles | None = None, metrics: Sequence[str] = tuple(METRICS)) -> Figure:
     """Draw a block a grid: a panel for each factor that varies, a row for each metric, boxes by dataset.
 
+    Small grids stand beside each other.
+
     Parameters
     ----------
     fits : pandas.DataFrame
@@ -268,14 +294,23 @@ def draw(fits: pd.DataFrame, titles: Titles | None = None, metrics: Sequence[str
     metrics = [name for name in metrics if name in fits and fits[name].notna().any()]
     if not metrics:
         raise StudyError("no fit of the grids has a score; logs of fit_cells say why the fits failed.")
-    source, looks = source_table(fits, metrics), deal(fits["dataset"])
-    blocks = [(rows, line) for _, rows in fits.groupby("grid", sort=False) for line in _lines(rows, titles)]
+    source, looks, blocks = source_table(fits, metrics), deal(fits["dataset"]), []
+    for _, rows in fits.groupby("grid", sort=False):
+        for line in _lines(rows, titles):
+            asked = sum(entry[3] for entry in line) + EDGE
+            blocks.append((rows, line, max(asked, BOLD * len(_heading(rows, titles, metrics[0])))))
+    strips = _place(blocks)
+    wide = max(max(sum(block[2] for block in strip) for strip in strips), 5.0)
     tall = len(metrics) * HEIGHT + 0.45
-    wide = max(max(sum(entry[3] for entry in line) for _, line in blocks), 4.4)
-    figure = Figure(figsize=(wide + 0.6, tall * len(blocks) + 0.5), layout="constrained")
-    for part, (rows, line) in zip(figure.subfigures(len(blocks), 1, squeeze=False).ravel(), blocks, strict=True):
-        part.suptitle(_heading(rows, titles, metrics[0]), x=0.01, ha="left", fontsize=9, fontweight="bold")
-        _block(part, line, source[source["grid"] == rows["grid"].iloc[0]], looks, metrics, wide)
+    figure = Figure(figsize=(wide, tall * len(strips) + 0.5), layout="constrained")
+    for whole, strip in zip(figure.subfigures(len(strips), 1, squeeze=False).ravel(), strips, strict=True):
+        ratios = [block[2] for block in strip]
+        parts = whole.subfigures(
+            1, len(strip) + 1, squeeze=False, width_ratios=[*ratios, max(wide - sum(ratios), 0.01)]
+        )
+        for part, (rows, line, inches) in zip(parts.ravel(), strip, strict=False):
+            part.suptitle(_heading(rows, titles, metrics[0]), x=0.01, ha="left", fontsize=9, fontweight="bold")
+            _block(part, line, source[source["grid"] == rows["grid"].iloc[0]], looks, metrics, inches)
     grey = {"color": style.GREY}
     handles = handles_of(looks, titles, "dataset", linestyle="")
     handles += [

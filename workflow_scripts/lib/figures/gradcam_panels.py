@@ -23,7 +23,7 @@ SOURCE += ["has_mask", "empty", "chance", "energy", "energy_others", "energy_ran
 
 
 def choose(panels: pd.DataFrame, cells: int = MOST_CELLS, cases: int = MOST_CASES) -> pd.DataFrame:
-    """Keep what one figure can hold: the first cells of the grids, and of each as many right as wrong cases.
+    """Keep what one figure can hold: the first cells of each dataset in turn, of each as many right as wrong cases.
 
     Parameters
     ----------
@@ -35,15 +35,19 @@ def choose(panels: pd.DataFrame, cells: int = MOST_CELLS, cases: int = MOST_CASE
     Returns
     -------
     pandas.DataFrame
-        Rows of ``panels`` with their index; of each kind and true class the surest first, one after the other.
+        Rows of ``panels`` with their index, cells in their order; of each kind and true class the surest first, one
+        after the other.
     """
     place = ["grid", "cell"]
-    first = panels[place].drop_duplicates().head(cells)
+    every = panels[[*place, "dataset"]].drop_duplicates().reset_index(drop=True)
+    turns = every.groupby("dataset", sort=False).cumcount().sort_values(kind="stable").head(cells)
+    first = every.loc[sorted(turns.index), place]
+    first = first.assign(order=range(len(first)))
     kept = panels.reset_index().merge(first, on=place).set_index("index")
     turn = kept.groupby([*place, "kind", "y"]).cumcount()
-    kept = kept.assign(turn=turn).sort_values([*place, "kind", "turn", "y"], kind="stable")
+    kept = kept.assign(turn=turn).sort_values(["order", "kind", "turn", "y"], kind="stable")
     number = kept.groupby([*place, "kind"]).cumcount()
-    return kept[number < max(1, cases // 2)].drop(columns="turn")
+    return kept[number < max(1, cases // 2)].drop(columns=["turn", "order"])
 
 
 def beside_bar(figure: Figure, label: str) -> SubFigure:
@@ -70,6 +74,8 @@ def _case(image: Axes, overlay: Axes, row: object, picture: Mapping[str, np.ndar
         axes.set_yticks([])
         for spine in axes.spines.values():
             spine.set(visible=True, color="black" if row.kind == "right" else style.PALETTE["vermillion"], linewidth=1)
+    image.set_anchor("S")  # the two of a case stand together, and the room that is left between cells
+    overlay.set_anchor("N")
     heat = picture["maps"].astype(np.float64)
     overlay.imshow(colormaps[COLOURS](heat), alpha=0.65 * heat)
     if row.empty:
@@ -95,7 +101,11 @@ def _cell(block: SubFigure, rows: pd.DataFrame, pictures: Mapping[str, np.ndarra
 
 
 def draw(
-    panels: pd.DataFrame, pictures: Mapping[str, np.ndarray], titles: Mapping[str, str], names: Mapping[str, dict]
+    panels: pd.DataFrame,
+    pictures: Mapping[str, np.ndarray],
+    titles: Mapping[str, str],
+    names: Mapping[str, dict],
+    explained: int | None = None,
 ) -> Figure:
     """Draw a block a cell: images above, maps below, right predictions on the left and wrong ones on the right.
 
@@ -109,6 +119,8 @@ def draw(
         Dataset -> its name in print.
     names : mapping
         Dataset -> class -> its name in print.
+    explained : int, optional
+        Cells that were explained; if they are more than is shown, the heading says so.
 
     Returns
     -------
@@ -123,12 +135,18 @@ def draw(
         raise StudyError("there is no case to show; explain_grid found no test image.")
     cells = list(panels.groupby(["grid", "cell"], sort=False))
     columns = max(len(rows) for _, rows in cells)
-    figure = Figure(figsize=(SIDE * max(columns, 4) + 1.2, (2 * SIDE + 0.85) * len(cells)), layout="constrained")
+    part = explained is not None and explained > len(cells)
+    high = (2 * SIDE + 0.95) * len(cells) + (0.3 if part else 0)
+    figure = Figure(figsize=(SIDE * max(columns, 4) + 1.2, high), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     body = beside_bar(figure, "map, each scaled to 0..1")
-    blocks = np.atleast_1d(body.subfigures(len(cells), 1))
-    for block, ((_, cell), rows) in zip(blocks, cells, strict=True):
+    if part:
+        said = f"first {len(cells)} of {explained} cells, of each dataset in turn"
+        body.suptitle(said, fontsize=8, color=style.GREY, x=0.01, ha="left")
+    blocks, grids = np.atleast_1d(body.subfigures(len(cells), 1)), panels["grid"].nunique()
+    for block, ((grid, cell), rows) in zip(blocks, cells, strict=True):
         dataset = rows["dataset"].iloc[0]
-        block.suptitle(f"{titles.get(dataset, dataset)}: {cell}", fontsize=8, x=0.01, ha="left")
+        where = f" ({grid})" if grids > 1 else ""
+        block.suptitle(f"{titles.get(dataset, dataset)}: {cell}{where}", fontsize=8, x=0.01, ha="left")
         _cell(block, rows, pictures, columns, names.get(dataset, {}))
     return figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workflow_scripts.lib.figures import style
-from workflow_scripts.lib.figures.factor_boxes import Titles, deal, handles_of, legend, name_of
+from workflow_scripts.lib.figures.factor_boxes import Titles, deal, handles_of, honest, legend, name_of
 from workflow_scripts.lib.study.errors import StudyError
 
 # panel -> (column, line) of what it shows
@@ -31,15 +31,14 @@ def selected(curves: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
     curves : pandas.DataFrame
         Schema ``grid_curves``.
     selection : pandas.DataFrame
-        Schema ``grid_selection``. Where images were split in both ways, the cell with whole groups is kept.
+        Schema ``grid_selection``. Where a dataset was split in both ways, the cells with whole groups are kept.
 
     Returns
     -------
     pandas.DataFrame
         With columns dataset and weights.
     """
-    rows = selection[selection["choice"] == "weights"].sort_values("grouping", kind="stable")
-    rows = rows.drop_duplicates(["dataset", "weights"]).sort_index()
+    rows = honest(selection[selection["choice"] == "weights"])
     return rows[["dataset", "weights", "cell"]].merge(curves, on="cell")
 
 

@@ -1,5 +1,7 @@
 """Contrasts of weights, heads and structures: published effects, and recommended ones with three intervals."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from workflow_scripts.lib.figures import style
-from workflow_scripts.lib.figures.factor_boxes import Titles, legend, name_of
+from workflow_scripts.lib.figures.factor_boxes import Titles, honest, legend, name_of
 from workflow_scripts.lib.figures.panels import write_p
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -32,8 +34,27 @@ ROW = 0.3  # inches
 MOST = 60  # rows of a panel; beyond, the contrasts by backbone stay in the table
 LIMIT = 0.05
 
+First = Mapping[tuple[str, str], str]  # grid and factor -> first level
 
-def _published(effects: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
+
+def first_levels(fits: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Return the level with which the published models compare, the first in alphabetical order, by grid and factor.
+
+    Parameters
+    ----------
+    fits : pandas.DataFrame
+        Schema ``grid_fits`` with a column grid.
+    """
+    scored = honest(fits)
+    scored = scored[scored["test_auc"].notna()]
+    return {
+        (grid, factor): min(rows[factor].astype(str))
+        for grid, rows in scored.groupby("grid", sort=False)
+        for factor in FACTORS
+    }
+
+
+def _published(effects: pd.DataFrame, contrasts: pd.DataFrame, first: Mapping[str, str]) -> pd.DataFrame:
     """Turn the published models' terms into contrasts with their first level, in the order of the planned pairs."""
     rows = []
     for factor, (_, kinds) in FACTORS.items():
@@ -42,7 +63,7 @@ def _published(effects: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
         named = [term.split("=", 1)[1] for term in terms["term"]]
         pairs = contrasts.loc[contrasts["kind"].isin(kinds), ["a", "b"]]
         bases = sorted(set(pairs.to_numpy().ravel()) - set(named))
-        base = bases[0] if len(bases) == 1 else "the first level"
+        base = first.get(factor) or (bases[0] if len(bases) == 1 else "first in the alphabet")
         for name, row in zip(named, terms.itertuples(), strict=True):
             values = [name, base, row.estimate, row.lower, row.upper]
             if (pairs["a"].eq(base) & pairs["b"].eq(name)).any():
@@ -52,27 +73,30 @@ def _published(effects: pd.DataFrame, contrasts: pd.DataFrame) -> pd.DataFrame:
     return table.assign(reading="published", dataset=pd.NA, backbone=pd.NA, p_holm=np.nan)
 
 
-def source_table(contrasts: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+def source_table(contrasts: pd.DataFrame, effects: pd.DataFrame, first: First | None = None) -> pd.DataFrame:
     """Put all that is drawn into one long table.
 
     Parameters
     ----------
     contrasts, effects : pandas.DataFrame
         Schemas ``grid_contrasts`` and ``grid_effects`` with a column grid.
+    first : dict, optional
+        From :func:`first_levels`; without it, the first level is known from the planned pairs alone.
 
     Returns
     -------
     pandas.DataFrame
-        grid, factor (weights, head), kind (that of the contrast, or ``published``), dataset, backbone, a, b, reading
-        (published, settings, groups, both), estimate (AUC of a less that of b), lower, upper, p, p_holm. Bootstraps
-        have no p, published effects none that is adjusted.
+        grid, factor (weights, head, structure), kind (that of the contrast, or ``published``), dataset, backbone, a, b,
+        reading (published, settings, groups, both), estimate (AUC of a less that of b), lower, upper, p, p_holm.
+        Bootstraps have no p, published effects none that is adjusted.
     """
     factor_of = {kind: factor for factor, (_, kinds) in FACTORS.items() for kind in kinds}
     grids = dict.fromkeys([*effects["grid"], *contrasts["grid"]])
     parts = []
     for grid in grids:
         own = contrasts[contrasts["grid"] == grid]
-        parts.append(_published(effects[effects["grid"] == grid], own).assign(grid=grid))
+        levels = {factor: level for (name, factor), level in (first or {}).items() if name == grid}
+        parts.append(_published(effects[effects["grid"] == grid], own, levels).assign(grid=grid))
         for reading in ("settings", "groups", "both"):
             numbers = {"lower": own[f"lower_{reading}"], "upper": own[f"upper_{reading}"]}
             for name in ("p", "p_holm"):
@@ -132,7 +156,9 @@ def _shorten(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return rows[rows["kind"] != "weights_by_backbone"], " (by backbone: in the source table)"
 
 
-def draw(contrasts: pd.DataFrame, effects: pd.DataFrame, titles: Titles | None = None) -> Figure:
+def draw(
+    contrasts: pd.DataFrame, effects: pd.DataFrame, titles: Titles | None = None, first: First | None = None
+) -> Figure:
     """Draw a panel for each grid and factor, a row for each contrast.
 
     Parameters
@@ -141,6 +167,8 @@ def draw(contrasts: pd.DataFrame, effects: pd.DataFrame, titles: Titles | None =
         Schemas ``grid_contrasts`` and ``grid_effects`` with a column grid.
     titles : dict of dict, optional
         ``grid``, ``dataset``, ``weights``, ``backbone``: name in config -> name in print.
+    first : dict, optional
+        From :func:`first_levels`.
 
     Returns
     -------
@@ -151,8 +179,9 @@ def draw(contrasts: pd.DataFrame, effects: pd.DataFrame, titles: Titles | None =
     StudyError
         The grids have nothing to compare.
     """
-    source = source_table(contrasts, effects) if len(contrasts) + len(effects) else pd.DataFrame(columns=COLUMNS)
-    source = source[source["estimate"].notna()]
+    source = pd.DataFrame({"grid": [], "factor": []})
+    if len(contrasts) + len(effects):
+        source = source_table(contrasts, effects, first).dropna(subset="estimate")
     groups = [(*key, *_shorten(rows)) for key, rows in source.groupby(["grid", "factor"], sort=False)]
     if not groups:
         raise StudyError(

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from workflow_scripts.lib.figures import style
@@ -11,6 +11,8 @@ from workflow_scripts.lib.figures.factor_boxes import Titles, deal, legend, name
 from workflow_scripts.lib.study.errors import StudyError
 
 COLUMNS = 3
+HEIGHT = 3.8  # inches of a panel without its legend
+ENTRY = 0.17  # of a line of a legend
 KEYS = ["grid", "dataset", "weights"]
 SOURCE = [*KEYS, "cell", "unit", "bin", "n", "score", "positive", "lower", "upper", "brier"]
 
@@ -31,8 +33,9 @@ def _curve(axes: Axes, counts: Axes, rows: pd.DataFrame, look: dict[str, str]) -
     counts.plot(rows["score"], rows["n"], look["marker"], color=colour, markersize=3)
 
 
-def _panel(axes: Axes, counts: Axes, rows: pd.DataFrame, looks: dict[str, dict], titles: Titles | None) -> None:
-    """Draw one dataset of one grid."""
+def _panel(part: SubFigure, rows: pd.DataFrame, looks: dict[str, dict], titles: Titles | None) -> None:
+    """Draw one dataset of one grid, its legend below."""
+    axes, counts = part.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.8, zorder=0)
     handles = []
     for weights, some in rows.groupby("weights", sort=False):
@@ -47,8 +50,10 @@ def _panel(axes: Axes, counts: Axes, rows: pd.DataFrame, looks: dict[str, dict],
     counts.set_xlabel("predicted probability")
     units = sorted(set(rows["unit"]))
     counts.set_ylabel(f"{' and '.join(units)}s")
-    place = "lower right" if len(handles) < 4 else "upper left"
-    axes.legend(handles=handles, loc=place, fontsize=6.5, frameon=True, framealpha=0.85, edgecolor="none")
+    axes.set_ylabel("share of positives")
+    grid, dataset = rows[["grid", "dataset"]].iloc[0]
+    axes.set_title(f"{name_of(titles, 'grid', grid)}: {name_of(titles, 'dataset', dataset)}", loc="left")
+    part.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=6.5)
 
 
 def draw(calibration: pd.DataFrame, titles: Titles | None = None) -> Figure:
@@ -76,13 +81,12 @@ def draw(calibration: pd.DataFrame, titles: Titles | None = None) -> Figure:
     groups = list(calibration.groupby(KEYS[:2], sort=False))
     columns = min(COLUMNS, len(groups))
     lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(max(3.3 * columns, 4.4), 3.9 * lines + 0.4), layout="constrained")
+    entries = -(-calibration.groupby(KEYS[:2])["weights"].nunique().max() // 2)
+    tall = HEIGHT + ENTRY * entries
+    figure = Figure(figsize=(max(3.3 * columns, 4.4), tall * lines + 0.4), layout="constrained")
     parts = np.ravel(figure.subfigures(lines, columns, squeeze=False))
-    for part, ((grid, dataset), rows) in zip(parts, groups, strict=False):
-        axes, counts = part.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-        _panel(axes, counts, rows, looks, titles)
-        axes.set_ylabel("share of positives")
-        axes.set_title(f"{name_of(titles, 'grid', grid)}: {name_of(titles, 'dataset', dataset)}", loc="left")
+    for part, (_, rows) in zip(parts, groups, strict=False):
+        _panel(part, rows, looks, titles)
     grey = {"color": style.GREY}
     handles = [
         Line2D([], [], linewidth=0.9, label="interval over draws of groups", **grey),

@@ -94,15 +94,38 @@ def _table(frame: pd.DataFrame, columns: list[parts.Column], caption: str = "") 
     return f"<details><summary>{caption or 'Table'}: {len(frame)} rows</summary>{made}</details>"
 
 
+def _counts(found: Found) -> pd.DataFrame | None:
+    """Return the counts by label, with how many images are ``conflicting`` copies and how many are ``used``."""
+    counts, conflicts = found.get("counts"), found.get("conflicts")
+    if counts is None:
+        return None
+    counts = counts.assign(conflicting=0)
+    if conflicts is not None:
+        gone = conflicts[~conflicts["kept"]].groupby(["dataset", "label"]).size()
+        places = pd.MultiIndex.from_frame(counts[["dataset", "label"]])
+        counts["conflicting"] = gone.reindex(places, fill_value=0).to_numpy()
+    return counts.assign(used=counts["images"] - counts["conflicting"])
+
+
+def _unused(found: Found, counts: pd.DataFrame) -> pd.DataFrame:
+    """Count the images that are not in use, by dataset and reason."""
+    dropped, lost = found.get("dropped"), counts.groupby("dataset", sort=False)["conflicting"].sum()
+    parts = [lost[lost > 0].rename("images").reset_index().assign(reason=text.CONFLICTING)]
+    if dropped is not None:
+        parts.insert(0, dropped.groupby(["dataset", "reason"], sort=False).size().rename("images").reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
 def glance(found: Found) -> str:
     """Write the large numbers."""
     entries = []
-    if (counts := found.get("counts")) is not None:
+    if (counts := _counts(found)) is not None:
         number_of = counts["dataset"].nunique()
         entries.append((count(number_of), "dataset" if number_of == 1 else "datasets"))
-        entries.append((count(counts["images"].sum()), "images in use"))
+        entries.append((count(counts["used"].sum()), "images in use"))
     if (groups := found.get("groups")) is not None:
-        entries.append((count(groups.groupby("dataset")["group"].nunique().sum()), "groups of images"))
+        kept = groups[groups["kept"]]
+        entries.append((count(kept.groupby("dataset")["group"].nunique().sum()), "groups of images"))
     if (fits := found.get("fits")) is not None:
         entries.append((count(len(fits)), f"fits of {count(fits.groupby(['grid', 'cell']).ngroups)} cells"))
         if lost := int(fits["test_auc"].isna().sum()):
@@ -112,7 +135,7 @@ def glance(found: Found) -> str:
 
 def datasets(found: Found) -> str:
     """Write counts by label, notes on label maps, and why images were dropped."""
-    counts = found.get("counts")
+    counts = _counts(found)
     if counts is None:
         return ""
     columns = [
@@ -122,7 +145,8 @@ def datasets(found: Found) -> str:
         figures("found", "Found"),
         figures("dropped", "Dropped", parts.removed),
         figures("set_aside", "Set aside", parts.removed),
-        figures("images", "In use"),
+        figures("conflicting", "Conflicting", parts.removed),
+        figures("used", "In use"),
         figures("patients", "Patients"),
         figures("exams", "Exams"),
         figures("with_mask", "With mask", parts.removed),
@@ -130,8 +154,7 @@ def datasets(found: Found) -> str:
     noted = counts[counts["note"].notna()].drop_duplicates(["dataset", "note"])
     notes = [f"<b>{found.name('dataset', row.dataset)}</b>: {escape(row.note)}." for row in noted.itertuples()]
     body = parts.note(*notes) + _table(found.named(counts), columns, "Images by label")
-    if (dropped := found.get("dropped")) is not None:
-        reasons = dropped.groupby(["dataset", "reason"], sort=False).size().rename("images").reset_index()
+    if len(reasons := _unused(found, counts)):
         columns = [html("dataset", "Dataset"), parts.text("reason", "Reason"), figures("images", "Images")]
         body += _table(found.named(reasons), columns, "Why images are not in use")
     return body
@@ -185,8 +208,9 @@ def _selected(found: Found) -> pd.DataFrame | None:
     cells = fits.groupby(["grid", "cell"], sort=False).agg(
         structure=("structure", "first"), **{s: (s, "max") for s in sizes}
     )
-    # splits that part groups have their own section
-    rows = honest(selection[selection["choice"] == "weights"])
+    # splits that part groups have their own section, and do not stand for others whose fits were lost
+    whole = honest(fits)[["grid", "dataset", "grouping"]].drop_duplicates()
+    rows = selection[selection["choice"] == "weights"].merge(whole)
     return rows.merge(cells.reset_index(), on=["grid", "cell"], how="left")
 
 
@@ -235,18 +259,18 @@ def _published(found: Found, grid: str) -> str:
     effects, variances, fits = found.get("effects"), found.get("variances"), found.get("fits")
     if effects is None or fits is None:
         return ""
-    said = []
+    said, own = [], honest(fits)
     for factor in ("weights", "head"):
         rows = effects[(effects["grid"] == grid) & (effects["model"] == f"published_{factor}")]
         terms = rows[rows["term"].str.startswith(f"{factor}=")]
-        base = sorted(set(fits.loc[fits["grid"] == grid, factor]) - {term.split("=", 1)[1] for term in terms["term"]})
+        base = sorted(set(own.loc[own["grid"] == grid, factor]) - {term.split("=", 1)[1] for term in terms["term"]})
         said += [text.published_effect(row, factor, base[0], found.name) for _, row in terms.iterrows() if base]
         if terms["singular"].any():
             said.append(f"The published model of {factor} is singular: one of its variances is 0.")
     formulas = []
     if variances is not None:
-        own = variances[(variances["grid"] == grid) & variances["model"].str.startswith("published")]
-        formulas = [f"<code>{escape(formula)}</code>" for formula in dict.fromkeys(own["formula"])]
+        models = variances[(variances["grid"] == grid) & variances["model"].str.startswith("published")]
+        formulas = [f"<code>{escape(formula)}</code>" for formula in dict.fromkeys(models["formula"])]
     heading = f"<h4>Published reading</h4><p>{'; '.join(formulas)}</p>" if formulas else "<h4>Published reading</h4>"
     return heading + _list(said) if said else ""
 
@@ -265,9 +289,7 @@ def _recommended(found: Found, grid: str) -> str:
         left = own["left_out"].dropna()
         if len(own):
             body += f"<p>Model: <code>{escape(own['formula'].iloc[0])}</code>, {count(own['n'].iloc[0])} fits"
-            body += (
-                f"; left out, since this grid cannot tell them: {escape(left.iloc[0])}.</p>" if len(left) else ".</p>"
-            )
+            body += f"; not in the model: {escape(left.iloc[0])}.</p>" if len(left) else ".</p>"
     return body + _contrast_table(found, rows)
 
 
@@ -325,6 +347,7 @@ def tests(found: Found) -> str:
             figures("p_mcnemar", "p, McNemar, as published", p_value),
             figures("p_mcnemar_exact", "exact", p_value),
             figures("p_mcnemar_clustered", "by groups", p_value),
+            figures("p_mcnemar_holm", "Holm", p_value),
         ]
         if len(rows):
             body += _list([text.tested(row, found.where(row), found.name) for _, row in rows.iterrows()])

@@ -34,7 +34,9 @@ ABSENT = {
 MEANS = {
     "datasets": (
         "A row is a label as given and the class that the config makes of it. <b>Set aside</b> are images that cannot "
-        "be used, for the reasons below; <b>dropped</b> are labels that the config leaves out."
+        "be used, for the reasons below; <b>dropped</b> are labels that the config leaves out; <b>conflicting</b> are "
+        "copies of one picture under labels of different classes, which no split has. Patients, exams and masks are "
+        "counted before these are left out."
     ),
     "groups": (
         "Images that show the same thing may not stand on both sides of a split: copies, mirror images and crops of "
@@ -48,25 +50,30 @@ MEANS = {
     "models": (
         "The cell with the best mean validation AUC of each dataset and weights. The validation AUC is too good by "
         "having been chosen; the test AUC had no part in the choice. ± is the standard deviation over splits and "
-        "seeds, which is no standard error: splits overlap."
+        "seeds, which is no standard error: splits overlap. Choice and AUCs are at the level of images: each slice of "
+        "an exam counts as one."
     ),
     "effects": (
         "<b>Published</b>: the mixed model of the study that is re-done here, all datasets and backbones averaged. Its "
         "uncertainty is that of settings: test images are few and the same for all fits, and the model does not know. "
         "<b>Recommended</b>: weights within each dataset and backbone, with splits and seeds as what they are. Three "
         "intervals stand beside each other: other settings, splits and seeds with these test images; other patients "
-        "with these fits; and both. Quote the last."
+        "with these fits; and both. Quote the last. AUCs are those of images: each slice of an exam counts as one, "
+        "though a draw of patients takes all of theirs."
     ),
     "tests": (
         "Of each weights the selected cell, scores averaged over seeds. DeLong's test keeps the images of a group "
         "together; <b>as published</b> takes all as independent. McNemar's test compares decisions at thresholds that "
-        "the validation set fixed. All are about other patients with these fits, not about training anew."
+        "the validation set fixed; its p is by groups where a group has several test exams or images, else exact. All "
+        "are about other patients with these fits, not about training anew. The slices of an exam share one score, so "
+        "that AUCs here are those of exams where there are any; models were selected by the AUCs of images."
     ),
     "explanations": (
         "Grad-CAM maps of test images. <b>Energy</b> is the share of a map that lies inside the outlined lesion. It is "
         "to be held against three numbers: the share of the image that the lesion covers (<b>chance</b>), the energy "
-        "in the lesions of other images (<b>others</b>, the habit of looking at the middle), and the energy of the "
-        "same network with fresh weights (<b>random</b>)."
+        "in the lesions of other images (<b>others</b>, the habit of looking at the middle), and the energy of a few "
+        "networks of the same build with fresh weights (<b>random</b>). Only maps above both know the lesion by "
+        "training; above the last alone, they know where lesions tend to lie."
     ),
 }
 # start of a picture's name -> section and what it shows
@@ -87,6 +94,7 @@ LARGE_HEAD = (
     "Such a head can learn any labels by heart; compare it with MLP, which is as large, and with Linear, before what "
     "it gains is put down to its design."
 )
+CONFLICTING = "copies under conflicting labels"
 FOUND_BY = {
     "hash": "perceptual hash",
     "mirror": "hash of the mirror image",
@@ -137,9 +145,9 @@ def grouped(dataset: str, groups: pd.DataFrame, pairs: pd.DataFrame | None, conf
         Schemas ``image_groups``, ``image_pairs`` and ``image_conflicts``, of this dataset.
     """
     sizes = groups.loc[groups["kept"], "group"].value_counts()
-    several = int((sizes > 1).sum())
-    said = f"<b>{dataset}</b>: {some(len(groups), 'image')} in {some(groups['group'].nunique(), 'group')}; "
-    said += f"{some(several, 'group')} in use with several images"
+    several, used = int((sizes > 1).sum()), int(groups["kept"].sum())
+    images = some(used, "image") if used == len(groups) else f"{count(used)} of {some(len(groups), 'image')}"
+    said = f"<b>{dataset}</b>: {images} in use, in {some(len(sizes), 'group')}; {count(several)} with several images"
     said += f", the largest with {count(sizes.max())}." if several else "."
     if pairs is not None and len(pairs):
         ways = pairs["found_by"].value_counts(sort=False)
@@ -219,17 +227,19 @@ def optimism(contrasts: pd.DataFrame) -> str:
 
 
 def opposite(contrasts: pd.DataFrame, name: Namer) -> list[str]:
-    """Name pairs of weights whose difference has one sign on one dataset or backbone and the other on another."""
+    """Name pairs of weights whose difference is surely below 0 on a dataset and backbone and surely above on another.
+
+    Sure is what the interval of settings and patients says; estimates alone have both signs by chance.
+    """
     rows = contrasts[(contrasts["kind"] == "weights_by_backbone") & contrasts["estimate"].notna()]
     said = []
     for (a, b), some in rows.groupby(["a", "b"], sort=False):
-        signs = set(some["estimate"] > 0)
-        if len(some) > 1 and len(signs) == 2:
+        below, above = some[some["upper_both"] < 0], some[some["lower_both"] > 0]
+        if len(below) and len(above):
             ends = []
-            for place in (some["estimate"].idxmin(), some["estimate"].idxmax()):
-                row = some.loc[place]
+            for row in (below.loc[below["estimate"].idxmin()], above.loc[above["estimate"].idxmax()]):
                 where = f"{name('dataset', row['dataset'])} with {name('backbone', row['backbone'])}"
-                ends.append(f"{signed(row['estimate'])} on {where}")
+                ends.append(f"{signed(row['estimate'])}{bounds(row['lower_both'], row['upper_both'])} on {where}")
             said.append(
                 f"{name('weights', a)} less {name('weights', b)} goes from {ends[0]} to {ends[1]}: one mean over "
                 "datasets and backbones hides effects of opposite sign."
@@ -242,12 +252,20 @@ def tested(row: pd.Series, where: str, name: Namer) -> str:
     first, second = better(row["difference"], name("weights", row["a"]), name("weights", row["b"]))
     p = row["p_delong_holm"] if pd.notna(row["p_delong_holm"]) else row["p_delong"]
     told = "is better than" if p < LIMIT else "is not told apart from"
-    return (
+    said = (
         f"<b>{where}</b>: {first} {told} {second} by AUC (difference "
         f"{signed(abs(row['difference']))}, p {p_value(p)}; {count(row['units'])} {row['unit']}s in "
-        f"{count(row['groups'])} groups). Of {count(row['only_a'] + row['only_b'])} decisions that one of them alone "
-        f"gets right, {name('weights', row['a'])} has {count(row['only_a'])} (McNemar's exact p "
-        f"{p_value(row['p_mcnemar_exact'])})."
+        f"{count(row['groups'])} groups)."
+    )
+    if pd.isna(row["only_a"]):
+        return said
+    kind, p = ("p by groups", "clustered") if row["groups"] < row["units"] else ("exact p", "exact")
+    holm = row["p_mcnemar_holm"]
+    adjusted = "not adjusted" if pd.isna(holm) else f"by Holm's rule {p_value(holm)}"
+    return said + (
+        f" Of {count(row['only_a'] + row['only_b'])} decisions that one of them alone gets right, "
+        f"{name('weights', row['a'])} has {count(row['only_a'])} (McNemar's {kind} {p_value(row[f'p_mcnemar_{p}'])}, "
+        f"{adjusted})."
     )
 
 
@@ -266,21 +284,35 @@ def looked(rows: pd.DataFrame, where: str) -> str:
         return f"<b>{where}</b>: no image has a lesion outlined, so that there is nothing to hold the maps against."
     said = (
         f"<b>{where}</b>: {percent(energy['value'])} of the maps lies inside the lesion, which covers "
-        f"{percent(rows['value'].get('chance'))} of the image; networks with fresh weights have "
-        f"{percent(rows['value'].get('energy_random'))}"
+        f"{percent(rows['value'].get('chance'))} of the image. "
     )
-    gain = rows.loc["energy_over_random"] if "energy_over_random" in rows.index else None
-    if gain is None or pd.isna(gain["lower"]):
-        return said + "."
-    said += (
-        f" (difference {interval(gain['value'], gain['lower'], gain['upper'], 3)}, {count(gain['groups'])} groups). "
+    for quantity, words in (("random", "untrained networks have"), ("others", "in other images' lesions lies")):
+        if f"energy_over_{quantity}" in rows.index and pd.notna(rows["value"].get(f"energy_{quantity}")):
+            gain = rows.loc[f"energy_over_{quantity}"]
+            said += f"{words[0].upper()}{words[1:]} {percent(rows['value'][f'energy_{quantity}'])} (difference "
+            said += f"{interval(gain['value'], gain['lower'], gain['upper'], 3)}, {count(gain['groups'])} groups). "
+    return said + _trained(rows)
+
+
+def _trained(rows: pd.DataFrame) -> str:
+    """Say what training has to do with the place of maps; rows as in :func:`looked`."""
+    lower, upper = (
+        {name: ends.get(f"energy_over_{name}") for name in ("random", "others")}
+        for ends in (rows["lower"], rows["upper"])
     )
-    if gain["lower"] > 0:
-        return said + "Training made the networks look at the lesion."
-    return said + (
-        "Trained networks look away from the lesion."
-        if gain["upper"] < 0
-        else "Training is not seen in where they look."
+    if pd.isna(lower["random"]):
+        return "There are too few groups or untrained networks to say what training has to do with it."
+    if upper["random"] < 0:
+        return "The maps carry less energy in lesions than those of untrained networks."
+    if lower["random"] <= 0:
+        return "Training is not seen in where they look."
+    if pd.isna(lower["others"]):
+        return "The maps carry more energy in lesions than those of untrained networks."
+    if lower["others"] > 0:
+        return "Training made the networks look at the lesion."
+    return (
+        "The maps carry more energy in lesions than those of untrained networks, but no more than in other images' "
+        "lesions: position, not the lesion."
     )
 
 

@@ -17,6 +17,7 @@ METRICS = {"validation_auc": "validation AUC", "test_auc": "test AUC"}
 CHANCE = 0.5
 WIDTH = 0.72  # of the distance of two structures, shared by the series
 LINES = ["-", (0, (5, 2)), (0, (1, 1)), (0, (5, 1, 1, 1))]
+UPRIGHT = 3  # structures whose names have room beside each other
 SERIES = ["dataset", "weights"]
 PANEL = ["grid", "backbone"]
 
@@ -43,7 +44,7 @@ def source_table(fits: pd.DataFrame) -> pd.DataFrame:
         grid, backbone, structure, backbone_parameters (of the backbone, that learn), dataset, weights, metric,
         quantity (``fit`` or ``median``), cell, split, seed, auc. The order of rows is that of the structures.
     """
-    fits = pd.concat([honest(rows) for _, rows in fits.groupby("grid", sort=False)])
+    fits = honest(fits)
     several = fits.groupby("grid", sort=False)["structure"].transform("nunique") > 1
     rows = fits[several] if several.any() else fits
     learning = (rows["trainable"] - rows["parameters"]).astype(float).clip(lower=0)
@@ -63,7 +64,9 @@ def _series(axes: Axes, rows: pd.DataFrame, places: Mapping[str, int], shift: fl
     """Draw one dataset and weights: its fits, and the line through their medians."""
     fits = rows[(rows["quantity"] == "fit") & rows["auc"].notna()]
     order = fits.groupby("structure").cumcount()
-    x = fits["structure"].map(places) + shift + 0.7 * step * spread(order)
+    # about the middle, so that a fit on its own stands where its median does
+    middle = spread(np.arange(order.max() + 1)).mean() if len(order) else 0.0
+    x = fits["structure"].map(places) + shift + 0.7 * step * (spread(order) - middle)
     area = np.clip(200 / max(len(fits) / len(places), 1), 4, 16)
     axes.scatter(
         x, fits["auc"], s=area, color=look["color"], marker=look["marker"], alpha=0.4, linewidths=0, rasterized=True
@@ -82,7 +85,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, looks: dict[tuple, dict], names: list
     for number, (dataset, weights) in enumerate(there):
         some = rows[(rows["dataset"] == dataset) & (rows["weights"] == weights)]
         _series(axes, some, places, step * (number - (len(there) - 1) / 2), step, looks[dataset, weights])
-    axes.set_xticks(range(len(names)), labels, rotation=30, ha="right", rotation_mode="anchor")
+    tilt = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > UPRIGHT else {}
+    axes.set_xticks(range(len(names)), labels, **tilt)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xlabel("what learns of the backbone, and its parameters")
 
@@ -123,7 +127,7 @@ def draw(fits: pd.DataFrame, titles: Titles | None = None) -> Figure:
     """
     if not len(fits) or fits[list(METRICS)].isna().all(axis=None):
         raise StudyError("no fit of the grids has an AUC; logs of fit_cells say why the fits failed.")
-    source = source_table(fits)
+    fits, source = honest(fits), source_table(fits)
     looks, datasets, weights = _looks(source)
     groups = list(source.groupby(PANEL, sort=False))
     most = max(rows["structure"].nunique() for _, rows in groups)

@@ -14,7 +14,7 @@ from workflow_scripts.lib.study.errors import StudyError
 logger = logging.getLogger(__name__)
 
 
-def import_backbone(entry: dict, weights: str, name: str, backbones: dict | None, seed: int) -> tuple[Backbone, dict]:
+def import_backbone(entry: dict, weights: str, name: str, sizes: dict | None, seed: int) -> tuple[Backbone, dict]:
     """Make a backbone with the weights of a config entry.
 
     Parameters
@@ -26,8 +26,8 @@ def import_backbone(entry: dict, weights: str, name: str, backbones: dict | None
         Name of the entry.
     name : str
         Of the backbone.
-    backbones : dict, optional
-        ``radiology: backbones``.
+    sizes : dict, optional
+        ``radiology: backbones: NAME``; None for one that is built in.
     seed : int
         Of the study; random weights depend on it and on both names.
 
@@ -49,7 +49,7 @@ def import_backbone(entry: dict, weights: str, name: str, backbones: dict | None
     rule = _rule(entry, where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive_seed(seed, "import_backbone", weights, name))
-        backbone = registry.build(spec(name, backbones)).eval()
+        backbone = registry.build(spec(name, {name: sizes} if sizes else None)).eval()
     card = {
         "input": {"channels": 3, "axes": "height x width, any of 32 pixels or more"},
         "intensity": f"pixels from 0 to 255 by rule {rule}: {RULES[rule].title}",

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from workflow_scripts.lib.models.encoder import PatchEncoder
+from workflow_scripts.lib.models.modes import evaluating
 from workflow_scripts.lib.models.sfcn import SFCN
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -107,7 +108,7 @@ def grad_cam(
     """
     if not layers:
         raise StudyError("Grad-CAM needs at least one layer; found none. Name layers of the network.")
-    with torch.inference_mode(False), torch.enable_grad(), _evaluating(model):
+    with torch.inference_mode(False), torch.enable_grad(), evaluating(model):
         with _recorded(layers) as outputs:
             result = model(inputs.detach())
         kept = [_only(taken, layer) for taken, layer in zip(outputs, layers, strict=True)]
@@ -159,18 +160,6 @@ def _scale(maps: torch.Tensor) -> torch.Tensor:
 def _native(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
     axes = tuple(range(2, activations.ndim))
     return (gradients.mean(axes, keepdim=True) * activations).sum(1).relu()
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put all of a network in evaluation mode, and each part back into its own mode."""
-    before = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in before:
-            part.training = mode
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ class Schedule:
         ``epochs``. The learning rate follows its planned course up to there, so that epochs that are trained are the
         same with and without.
     nesterov : bool
-        Whether SGD's momentum is Nesterov's.
+        Whether SGD's momentum, which must then be above 0, is Nesterov's.
     decay : {'cosine', 'beta', 'epoch cosine', 'none'}
         Half a cosine over all steps down to 0; or the same rate for all steps of an epoch e (from 0): rate
         times ``beta`` to the power e, or half a cosine over the epochs down to a fifth of the rate (which the last
@@ -101,6 +101,10 @@ class Schedule:
             raise StudyError(
                 f"training needs at least 1 epoch, 2 images a batch, and a checkpoint and validation every 1 or more "
                 f"epochs; found {self.epochs}, {self.batch}, {self.checkpoint_epochs}, {self.validate_epochs}"
+            )
+        if self.optimizer == "sgd" and self.nesterov and self.momentum <= 0:
+            raise StudyError(
+                f"nesterov needs a momentum above 0, found {self.momentum}. Set nesterov to false or raise the momentum"
             )
         if self.patience is not None and self.patience < 1:
             raise StudyError(

@@ -3,20 +3,24 @@
 It is exact where nothing before the first layer that learns can change: its parameters are frozen and its batch
 normalisation uses stored statistics. Augmentation is no obstacle, since a view depends on image and epoch alone
 (:mod:`workflow_scripts.lib.radiology.augment`): one set of features an epoch.
+
+The last bits of a convolution depend on how many images go through it together. On a CPU all go through in blocks of
+one size, kept or not, so that features are the same bytes whoever asks for them with which others. On a GPU, where
+small blocks would be slow and kernels differ anyway, they are the same up to rounding.
 """
 
-import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import nn
 
+from workflow_scripts.lib.models.modes import evaluating
 from workflow_scripts.lib.models.preprocessing import prepare
 from workflow_scripts.lib.radiology import augment
 
-BLOCK = 64  # images that go through frozen layers together: always the same ones, whichever fit asks first
+BLOCK = 16  # images that go through frozen layers together on a CPU, always; the last ones are filled up
+GPU_BLOCK = 64  # at most, on a GPU
 
 
 class Pictures:
@@ -114,7 +118,7 @@ class Frozen:
         self.pictures, self.backbone, self.first, self.rule = pictures, backbone, first, rule
         self.cache, self.precision = cache, precision
         self.space = (*space, pictures.name, rule, first, precision)
-        size = self._compute(np.arange(1), None).nbytes * len(pictures)
+        size = self._run(np.arange(1), None).nbytes * len(pictures)
         self.cached = first > 0 and cache.may_hold(size * (1 + epochs))
         self.plain_cached = first > 0 and cache.may_hold(size)
 
@@ -122,32 +126,25 @@ class Frozen:
         """Give what the first layer that learns reads of these images: (B, ...) float32, without gradient."""
         if not (self.cached or (epoch is None and self.plain_cached)):
             return self._compute(rows, epoch)
-        kept = self.cache.get(self.space, epoch, lambda: self._compute_all(epoch))
+        everything = np.arange(len(self.pictures))
+        kept = self.cache.get(self.space, epoch, lambda: self._compute(everything, epoch))
         return kept[torch.tensor(rows, device=kept.device)]
 
-    @torch.no_grad()
     def _compute(self, rows: np.ndarray, epoch: int | None) -> torch.Tensor:
+        if self.first == 0:  # the images themselves
+            return self._run(rows, epoch)
+        if self.pictures.device.type != "cpu":
+            return torch.cat([self._run(rows[at : at + GPU_BLOCK], epoch) for at in range(0, len(rows), GPU_BLOCK)])
+        full = np.resize(rows, -(-len(rows) // BLOCK) * BLOCK)  # filled up with rows of its own
+        return torch.cat([self._run(full[at : at + BLOCK], epoch) for at in range(0, len(full), BLOCK)])[: len(rows)]
+
+    @torch.no_grad()
+    def _run(self, rows: np.ndarray, epoch: int | None) -> torch.Tensor:
         inputs = self.pictures.view(rows, epoch, self.rule)
         with evaluating(self.backbone), autocast(self.pictures.device, self.precision):
             return self.backbone.run(inputs, 0, self.first).float()
-
-    def _compute_all(self, epoch: int | None) -> torch.Tensor:
-        rows = np.arange(len(self.pictures))
-        return torch.cat([self._compute(rows[at : at + BLOCK], epoch) for at in range(0, len(rows), BLOCK)])
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the context in which convolutions run in the precision of a cell."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put all layers into evaluation mode for a while: stored statistics, no dropout."""
-    before = [(layer, layer.training) for layer in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for layer, training in before:
-            layer.training = training

@@ -1,6 +1,9 @@
 """The cells of a grid: every combination of settings, named, and cut into jobs. Standard library only (parse time)."""
 
 import itertools
+import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from workflow_scripts.lib.study.errors import StudyError
@@ -46,8 +49,26 @@ ALLOWED = {
     "optimizer": ("adam", "adamw", "radam", "sgd"),
     "lr_decay": ("beta", "cosine", "none"),
     "balance": ("none", "loss", "sampler"),
+    "preprocessing": (None, "caffe_seed", "imagenet_rgb", "radimagenet_pm1"),
     "precision": ("float32", "bfloat16"),
 }
+SWITCHES = ("faithful", "augment", "nesterov")
+STRUCTURE = re.compile(r"freezeall|unfreezeall|unfreezetop[1-9]\d*")
+# key -> (whether only whole numbers are legal, what is legal, in words)
+NUMBERS = {
+    "filters": (True, lambda value: value >= 1, "a whole number from 1"),
+    "kernel": (True, lambda value: value >= 1, "a whole number from 1"),
+    "epochs": (True, lambda value: value >= 1, "a whole number from 1"),
+    "batch": (True, lambda value: value >= 2, "a whole number from 2"),
+    "ratio": (False, lambda value: value > 0, "a number above 0"),
+    "dropout": (False, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
+    "learning_rate": (False, lambda value: value > 0, "a number above 0"),
+    "weight_decay": (False, lambda value: value >= 0, "a number from 0"),
+    "momentum": (False, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
+    "beta": (False, lambda value: 0 < value <= 1, "a number above 0, at most 1"),
+}
+# may be null where another setting makes them meaningless
+CONDITIONAL = ("filters", "kernel", "ratio", "dropout", "momentum", "nesterov", "beta")
 READABLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -72,7 +93,8 @@ def expand(section: Mapping, grid: str) -> list[dict]:
     Raises
     ------
     StudyError
-        If a key or value is unknown, or a cell has no dataset, weights or backbone.
+        If a key is unknown, a value has another type or range, a cell has no dataset, weights or backbone, its weights
+        are trained on its own dataset, or two cells come to the same id.
     """
     rule = _grid(section, grid)
     factors, variants = rule.get("factors") or {}, rule.get("variants") or [{}]
@@ -84,10 +106,13 @@ def expand(section: Mapping, grid: str) -> list[dict]:
     found: dict[tuple, dict] = {}
     for variant in variants:
         for values in itertools.product(*(_values(factors, key, grid) for key in factors)):
-            cell = _plain({**shared, **variant, **dict(zip(factors, values, strict=True))})
+            asked = {**shared, **variant, **dict(zip(factors, values, strict=True))}
+            for key in KEYS:
+                _check_value(key, asked[key], f"radiology.grids.{grid}")
+            cell = _plain(asked)
             _check(cell, section, grid)
             found.setdefault(tuple(cell[key] for key in KEYS), cell)
-    return _name(list(found.values()), named)
+    return _name(list(found.values()), named, grid)
 
 
 def order(section: Mapping, grid: str) -> list[dict]:
@@ -167,6 +192,8 @@ def _plain(cell: dict) -> dict:
         said.update(ratio=None, dropout=None)
     if said["optimizer"] != "sgd":
         said.update(momentum=None, nesterov=None)
+    elif not said["momentum"]:
+        said.update(momentum=0.0, nesterov=None)  # nothing that Nesterov could look ahead along
     if said["lr_decay"] != "beta":
         said.update(beta=None)
     return {key: said[key] for key in KEYS}
@@ -177,9 +204,12 @@ def _check(cell: Mapping, section: Mapping, grid: str) -> None:
     for key in NEEDED:
         if cell[key] is None:
             raise StudyError(f"{where}: its cells have no {key}; name it in settings or factors")
-    for key, legal in ALLOWED.items():
-        if cell[key] not in legal:
-            raise StudyError(f"{where}: {key} is {cell[key]!r}, expected one of {', '.join(legal)}")
+    needed = {"filters": WIDE, "kernel": WIDE, "ratio": ALLOWED["head"][1:], "dropout": ALLOWED["head"][1:]}
+    lacking = [key for key, heads in needed.items() if cell["head"] in heads and cell[key] is None]
+    lacking += ["beta"] if cell["lr_decay"] == "beta" and cell["beta"] is None else []
+    if lacking:
+        key, why = lacking[0], cell["lr_decay"] if lacking[0] == "beta" else cell["head"]
+        raise StudyError(f"{where}: {key} is null, but {why} needs {NUMBERS[key][2]}")
     for key, known in (("dataset", "datasets"), ("weights", "weights")):
         names = section.get(known)
         if names is not None and cell[key] not in names:
@@ -187,6 +217,11 @@ def _check(cell: Mapping, section: Mapping, grid: str) -> None:
                 f"{where}: {key} '{cell[key]}' is not in radiology.{known}, which has {', '.join(names) or 'none'}"
             )
     rule = (section.get("weights") or {}).get(cell["weights"]) or {}
+    if rule.get("kind") == "trained" and rule.get("dataset") == cell["dataset"]:
+        raise StudyError(
+            f"{where}: weights '{cell['weights']}' are trained on dataset '{cell['dataset']}', which they would then "
+            "be tested on. Leave the pair out (variants name pairs), or take other weights."
+        )
     if rule.get("kind") == "files" and cell["backbone"] not in (rule.get("files") or {}):
         raise StudyError(
             f"{where}: radiology.weights.{cell['weights']} has no file for {cell['backbone']}, only for "
@@ -194,11 +229,51 @@ def _check(cell: Mapping, section: Mapping, grid: str) -> None:
         )
 
 
-def _name(cells: list[dict], named: list[str]) -> list[dict]:
-    """Give each cell its id; where leaving out None would make two the same, None is written as 'none'."""
+def _check_value(key: str, value: object, where: str) -> None:
+    """Refuse a value of another type or range; None passes where it can mean that nothing was said."""
+    if value is None and (key in NEEDED or key in CONDITIONAL):
+        return
+    if key in ALLOWED:
+        legal = ", ".join(str(one) for one in ALLOWED[key] if one is not None)
+        right, expected = any(value is one or value == one for one in ALLOWED[key]), f"one of {legal}"
+    elif key in SWITCHES:
+        right, expected = isinstance(value, bool), "true or false, without quotes"
+    elif key in NUMBERS:
+        whole, within, expected = NUMBERS[key]
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        right = number and math.isfinite(value) and within(value)
+    elif key == "structure":
+        right = isinstance(value, str) and STRUCTURE.fullmatch(value)
+        expected = "freezeall, unfreezeall or unfreezetopN with a number N"
+    else:
+        right, expected = isinstance(value, str) and value, "a name"
+    if not right:
+        raise StudyError(f"{where}: {key} is {value!r}, expected {expected}{_remedy(key, value)}")
+
+
+def _remedy(key: str, value: object) -> str:
+    """Say how a number is written that YAML reads as text: it takes 1e-4 for text, and 1.0e-4 for a number."""
+    if key not in NUMBERS or not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    if NUMBERS[key][0] or "e" not in value.lower():
+        return f"; this is text, write {value.strip()} without quotes"
+    base, power = value.strip().lower().split("e")
+    sign = "" if power[:1] in "+-" else "+"
+    return f"; YAML reads this as text, write {base if '.' in base else base + '.0'}e{sign}{power}"
+
+
+def _name(cells: list[dict], named: list[str], grid: str) -> list[dict]:
+    """Give each cell its id: the values of what varies, None left out."""
     ids = [".".join(_text(cell[key]) for key in named if cell[key] is not None) for cell in cells]
-    if len(set(ids)) < len(ids):
-        ids = [".".join(_text(cell[key]) for key in named) for cell in cells]
+    if twice := [name for name, count in Counter(ids).items() if count > 1]:
+        raise StudyError(
+            f"radiology.grids.{grid}: two cells have the id '{twice[0]}'. Names of datasets, weights and backbones "
+            "must differ in letters, digits, '_' or '-'; rename one."
+        )
     return [{"cell": name, **cell} for name, cell in zip(ids, cells, strict=True)]
 
 

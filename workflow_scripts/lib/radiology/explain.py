@@ -208,25 +208,26 @@ def measure_maps(fit: Fit, pairs: pd.DataFrame, maps: np.ndarray, options: Optio
     Returns
     -------
     pandas.DataFrame
-        Schema ``explain_measures``.
+        Schema ``explain_measures``; ``energy_random_0`` and so on are those of each untrained network.
     """
     rows, classes = pairs["row"].to_numpy(), pairs["class"].to_numpy()
     masks = np.asarray(fit.dataset.masks[rows])
     first = ~pairs["image_id"].duplicated().to_numpy()
     everyone = masks[first].sum(0, dtype=np.int64), int(masks[first].any((1, 2)).sum())
-    random = [
-        faithfulness.energy_inside(fit.maps(network, rows, classes, options), masks)
-        for network in (untrained(fit.network, seed, *fit.names.values(), draw) for draw in range(options.draws))
-    ]
+    draws = ((draw, untrained(fit.network, seed, *fit.names.values(), draw)) for draw in range(options.draws))
+    random = {
+        f"energy_random_{draw}": faithfulness.energy_inside(fit.maps(network, rows, classes, options), masks)
+        for draw, network in draws
+    }
     table = pairs.drop(columns="row").assign(
         empty=maps.max((1, 2)) == 0,
         chance=np.where(masks.any((1, 2)), masks.mean((1, 2)), np.nan),
         energy=faithfulness.energy_inside(maps, masks),
         energy_others=faithfulness.energy_in_others(maps, masks, everyone),
-        energy_random=nan_mean(np.array(random), 0),
+        energy_random=nan_mean(np.array(list(random.values())), 0),
         pointing=faithfulness.points_inside(maps, masks),
     )
-    return table.assign(**_areas(fit, pairs, maps, options, seed))
+    return table.assign(**_areas(fit, pairs, maps, options, seed), **random)
 
 
 def _areas(fit: Fit, pairs: pd.DataFrame, maps: np.ndarray, options: Options, seed: int) -> dict[str, np.ndarray]:

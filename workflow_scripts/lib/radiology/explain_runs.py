@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from workflow_scripts.lib.models.weights import card_path, load_any, read_card, refuse_seen
+from workflow_scripts.lib.models.weights import card_path, load_any, read_card
 from workflow_scripts.lib.radiology.dataset import Dataset
 from workflow_scripts.lib.radiology.explain import Fit, Options, compare_randomised, measure_maps, pair_table
 from workflow_scripts.lib.radiology.explain_tables import choose_cases
+from workflow_scripts.lib.radiology.job import refuse_shared
 from workflow_scripts.lib.radiology.splits import read_split, row_groups
 from workflow_scripts.lib.study.errors import StudyError
 
@@ -76,15 +77,14 @@ def load_fit(
     Raises
     ------
     LeakageError
-        If groups are kept together, and yet a patient of a test image has trained the network.
+        If groups are kept together, and yet a patient or exam of a test image, or its pixels, trained the network.
     """
     cell = card["cell"]
     dataset = datasets[cell["dataset"]]
     rows = read_split(splits[dataset.name], dataset, cell["grouping"], card["split"])["test"]
     if cell["grouping"] == "groups":
         # split by images, copies do train, on purpose: the study asks what that is worth
-        people = dataset.images["patient_id"].fillna(dataset.images["sha256"]).to_numpy()[rows]
-        refuse_seen(card, people.tolist(), f"{cell['cell']}, split {card['split']}")
+        refuse_shared(card, dataset, f"{cell['cell']}, split {card['split']}", rows)
     network, _ = load_any(file)
     groups = row_groups(splits[dataset.name], dataset)
     names = cell["cell"], card["split"], card["fit_seed"]

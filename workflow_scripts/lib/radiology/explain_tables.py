@@ -1,12 +1,18 @@
 """What the maps of all fits of a cell come to, with intervals over groups, and the cases that are shown."""
 
+import logging
+import re
+
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from workflow_scripts.lib.evaluate.bootstrap import draw_counts
 from workflow_scripts.lib.study import seeds
 
+logger = logging.getLogger(__name__)
 KEYS = ["cell", "dataset"]
+UNTRAINED = "energy_random_[0-9]+"  # columns, one a network
 MEASURED = ("empty", "chance", "energy", "energy_others", "energy_random", "pointing", "insertion", "deletion")
 # name -> (what, less what), image by image
 DIFFERENCES = {
@@ -37,8 +43,14 @@ def summarise(measures: pd.DataFrame, n_bootstrap: int, level: float, seed: int)
     Returns
     -------
     pandas.DataFrame
-        Schema ``explain_summary``. The intervals are those of new groups for these fits.
+        Schema ``explain_summary``. The intervals are those of new groups for these fits; where untrained networks take
+        part, of other such networks too (:func:`bound_means`).
     """
+    if sum(bool(re.fullmatch(UNTRAINED, name)) for name in measures) < 2:
+        logger.warning(
+            "one untrained network does not tell how much such networks differ: energy_random and energy_over_random "
+            "have no interval. Raise radiology.explain.draws to 5 or more."
+        )
     table = measures.astype({"empty": float})
     table = table.assign(**{name: table[a] - table[b] for name, (a, b) in DIFFERENCES.items()})
     parts = []
@@ -50,13 +62,27 @@ def summarise(measures: pd.DataFrame, n_bootstrap: int, level: float, seed: int)
             for subset, part in subsets.items():
                 rng = seeds.generator(seed, "explain_summary", cell, explained, subset)
                 said = {"cell": cell, "dataset": dataset, "explained": explained, "subset": subset}
-                parts.append(_bounds(part, n_bootstrap, level, rng).assign(**said))
+                parts.append(bound_means(part, n_bootstrap, level, rng).assign(**said))
     columns = [*KEYS, "explained", "subset", "quantity", "value", "lower", "upper", "images", "groups", "fits"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def _bounds(part: pd.DataFrame, n_bootstrap: int, level: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Give each quantity's mean with its interval; missing where no image has it, or a single group."""
+def bound_means(part: pd.DataFrame, n_bootstrap: int, level: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Give each quantity's mean with its interval; missing where no image has it, or a single group.
+
+    Parameters
+    ----------
+    part : pandas.DataFrame
+        Rows of schema ``explain_measures`` with the columns of :data:`DIFFERENCES`.
+    n_bootstrap, level, rng
+        As :func:`summarise`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        quantity, value, lower, upper, images, groups, fits. To the percentile interval over groups, that of
+        ``energy_random`` and ``energy_over_random`` adds the chance of untrained networks (:func:`widen`).
+    """
     names = [*MEASURED, "random_order", *DIFFERENCES]
     values = part[names].to_numpy(np.float64)
     known = ~np.isnan(values)
@@ -67,14 +93,65 @@ def _bounds(part: pd.DataFrame, n_bootstrap: int, level: float, rng: np.random.G
     draws = draw_counts(n_bootstrap, len(labels), rng) if len(labels) else np.zeros((n_bootstrap, 0))
     with np.errstate(invalid="ignore"):
         means, drawn = sums.sum(0) / counts.sum(0), (draws @ sums) / (draws @ counts)
-    fits = part[["split", "seed"]].drop_duplicates()
+    fit = part.groupby(["split", "seed"]).ngroup().to_numpy()
+    energies = part[[name for name in part if re.fullmatch(UNTRAINED, name)]].to_numpy(np.float64)
     rows = []
     for column, name in enumerate(names):
         own, holders = drawn[:, column], int((counts[:, column] > 0).sum())
         own = own[~np.isnan(own)]
         ends = np.quantile(own, [(1 - level) / 2, (1 + level) / 2]) if holders > 1 and len(own) else (np.nan, np.nan)
-        rows.append((name, means[column], *ends, int(known[:, column].sum()), holders, len(fits)))
+        if name in ("energy_random", "energy_over_random"):
+            own = known[:, column]
+            ends = widen(means[column], ends, energies[own], fit[own], level, name == "energy_over_random")
+            ends = (max(ends[0], 0.0), ends[1]) if name == "energy_random" else ends  # a share
+        rows.append((name, means[column], *ends, int(known[:, column].sum()), holders, len(np.unique(fit))))
     return pd.DataFrame(rows, columns=["quantity", "value", "lower", "upper", "images", "groups", "fits"])
+
+
+def widen(
+    value: float,
+    ends: tuple[float, float],
+    energies: np.ndarray,
+    fits: np.ndarray,
+    level: float,
+    one_more: bool,
+) -> tuple[float, float]:
+    """Add to an interval over groups that untrained networks differ.
+
+    Parameters
+    ----------
+    value : float
+    ends : (float, float)
+        Of the interval over groups.
+    energies : numpy.ndarray, (maps, D)
+        By each untrained network; NaN where its map is empty. Each fit has networks of its own.
+    fits : numpy.ndarray, (maps,)
+        Whose map it is.
+    level : float
+    one_more : bool
+        False: the mean of D networks varies by their variance / D. True: a fit that has learned nothing is one more of
+        them, and differs from their mean by their variance (1 + 1 / D).
+
+    Returns
+    -------
+    lower, upper : float
+        Distances from the value are the roots of the sum of both squared distances, that of the networks by Student's
+        t: exact where either part is nought, and rather too wide between. Missing with one network a fit.
+
+    References
+    ----------
+    Zou & Donner (2008), Stat Med 27:1693 (adding intervals of independent parts).
+    """
+    known, member = ~np.isnan(energies), (np.unique(fits)[:, None] == fits).astype(np.float64)
+    counts, sums = member @ known, member @ np.where(known, energies, 0.0)
+    draws, shares = (counts > 0).sum(axis=1), member.sum(axis=1) / max(len(fits), 1)
+    if not len(draws) or draws.min() < 2:
+        return np.nan, np.nan
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    variance = (shares**2 * np.nanvar(means, axis=1, ddof=1) * (one_more + 1 / draws)).sum()
+    free = (shares**2).sum() ** 2 / (shares**4 / (draws - 1)).sum()
+    gap = stats.t.ppf(0.5 + level / 2, free) * np.sqrt(variance)
+    return float(value - np.hypot(value - ends[0], gap)), float(value + np.hypot(ends[1] - value, gap))
 
 
 def choose_cases(pairs: pd.DataFrame, examples: int, seed: int) -> pd.DataFrame:

@@ -20,8 +20,9 @@ from workflow_scripts.lib.pretrain import watch
 from workflow_scripts.lib.pretrain.loop import Diverged, train
 from workflow_scripts.lib.radiology.cache import Frozen
 from workflow_scripts.lib.radiology.cells import KEYS
-from workflow_scripts.lib.radiology.job import Fit, Job, people
+from workflow_scripts.lib.radiology.job import Fit, Job, all_names
 from workflow_scripts.lib.radiology.level import CellLevel, Task, schedule_of
+from workflow_scripts.lib.radiology.plan import check_structures, without_numbers
 from workflow_scripts.lib.radiology.splits import SETS, leaked_share
 from workflow_scripts.lib.study import ids, seeds
 from workflow_scripts.lib.study.files import write_json
@@ -148,12 +149,12 @@ def _fit(job: Job, fit: Fit, checkpoint: Path) -> dict:
 def _keep_weights(job: Job, fit: Fit, level: CellLevel, row: dict) -> None:
     data, rows = job.datasets[fit.cell["dataset"]], level.task.rows
     learned = np.concatenate([rows["train"], rows["validation"]])
-    everyone = np.array(people(data), dtype=object)
+    seen = ids.participant_hashes(all_names(data, learned))
     card = {
         "input": {"size": data.size, "channels": 3, "dataset": data.name},
         "intensity": f"pixels 0 to 255, prepared by rule {level.frozen.rule}",
         "preprocessing": level.frozen.rule,
-        "participants": sorted({*ids.participant_hashes(everyone[learned]), *job.card(*_pair(fit))["participants"]}),
+        "participants": sorted({*seen, *job.card(*_pair(fit.cell))["participants"]}),
         "seed": job.options.seed,
         "metrics": {key: value for key, value in row.items() if key.startswith(("validation_", "chosen"))},
         "source": f"trained by this workflow, grid {job.options.grid}",
@@ -164,8 +165,8 @@ def _keep_weights(job: Job, fit: Fit, level: CellLevel, row: dict) -> None:
     weights.save_weights(level.classifier, job.weights_file(fit), card)
 
 
-def _pair(fit: Fit) -> tuple[str, str]:
-    return fit.cell["weights"], fit.cell["backbone"]
+def _pair(cell: Mapping) -> tuple[str, str]:
+    return cell["weights"], cell["backbone"]
 
 
 @contextlib.contextmanager
@@ -185,7 +186,8 @@ def fit_cells(
     """Do all fits of a job: each cell in each split with each seed.
 
     Fits that an interrupted job has finished are read from its folder, and the one in progress goes on where it was.
-    Numbers depend neither on which cells are given together nor on their order.
+    Numbers depend neither on which cells are given together nor on their order: on a CPU to the last bit, on a GPU up
+    to rounding.
 
     Parameters
     ----------
@@ -211,8 +213,10 @@ def fit_cells(
     LeakageError
         If a group stands in two sets of a split by groups, or patients of a dataset trained the weights.
     StudyError
-        If datasets, splits, weights and cells do not fit together.
+        If datasets, splits, weights and cells do not fit together, or a structure of any cell is unknown, frees nothing
+        new, or frees what another one does: before the first fit.
     """
+    check_structures(cells, lambda cell: without_numbers(job.card(*_pair(cell))["architecture"]), job.options.grid)
     for cell in cells:
         job.refuse_seen(cell)
     todo = [job.fit(cell, split, seed) for cell in cells for split in range(splits) for seed in range(repeats)]

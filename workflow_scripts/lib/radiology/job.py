@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ from workflow_scripts.lib.radiology.cache import Cache, Pictures
 from workflow_scripts.lib.radiology.cells import KEYS
 from workflow_scripts.lib.radiology.dataset import Dataset
 from workflow_scripts.lib.radiology.splits import read_split, row_groups
-from workflow_scripts.lib.study.errors import StudyError
+from workflow_scripts.lib.study.errors import LeakageError, StudyError
 from workflow_scripts.lib.study.files import read_json
+from workflow_scripts.lib.study.ids import participant_hash
+
+NAMES = (("patient", "patient_id"), ("exam", "exam_id"), ("image", "sha256"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Job:
         self.backbone = functools.lru_cache(2)(self._backbone)
         self.pictures = functools.lru_cache(2)(self._pictures)
         self.digests = functools.lru_cache(None)(lambda name: digest_rows(self.datasets[name].pixels))
+        self.names = functools.lru_cache(None)(lambda name: image_names(self.datasets[name]))
         self.groups = functools.lru_cache(None)(lambda name: row_groups(self.splits[name], self.datasets[name]))
         self.card = functools.lru_cache(None)(lambda *pair: weights.read_card(self.files[pair]))
         self.rows = functools.lru_cache(None)(
@@ -122,15 +127,19 @@ class Job:
         return rule
 
     def refuse_seen(self, cell: Mapping) -> None:
-        """Refuse weights that were trained on people of the dataset."""
+        """Refuse weights that were trained on patients, exams or images of the dataset."""
         card = self.card(cell["weights"], cell["backbone"])
-        weights.refuse_seen(card, people(self.datasets[cell["dataset"]]), f"weights '{cell['weights']}'")
+        refuse_shared(card, self.datasets[cell["dataset"]], f"weights '{cell['weights']}'")
 
     def fit(self, cell: dict, split: int, seed: int) -> Fit:
-        """Name a fit by the hash of all that its result depends on; the job and other fits are not among it."""
+        """Name a fit by the hash of all that its result depends on; the job and other fits are not among it.
+
+        Groups and names of the images are: numbers of the row and the card of kept weights are made of them.
+        """
         data, card = self.datasets[cell["dataset"]], self.card(cell["weights"], cell["backbone"])
         rows = self.rows(cell["dataset"], cell["grouping"], split)
-        digests, options = self.digests(cell["dataset"]), self.options
+        digests, options, y = self.digests(cell["dataset"]), self.options, data.y.tolist()
+        groups, names = self.groups(cell["dataset"]), self.names(cell["dataset"])
         said = {
             "cell": {key: cell[key] for key in KEYS},
             "place": [split, seed],
@@ -139,28 +148,80 @@ class Job:
             "moves": dataclasses.asdict(options.moves) if cell["augment"] else None,
             "weights": [card["sha256"], card["architecture"], self.rule(cell)],
             "target": [data.classes, data.positive],
-            **{name: [[digests[row], int(data.y[row])] for row in members] for name, members in rows.items()},
+            **{
+                name: [[digests[row], y[row], str(groups[row]), *names[row]] for row in members]
+                for name, members in rows.items()
+            },
             "images": data.images["image_id"].tolist(),
         }
         return Fit(cell, split, seed, identity_hash(said))
 
     def kept(self, fit: Fit) -> dict | None:
-        """Read the record of a fit that was done before; None without one (or without weights that are wanted)."""
-        if self.options.keep_weights and not weights.card_path(self.weights_file(fit)).exists():
-            return None
+        """Read the record of a fit that was done before; None without one, or without weights that are wanted.
+
+        A fit that diverged has no weights; they are not asked for.
+        """
         try:
-            return read_json(self.folder / f"{fit.key}.json")
+            record = read_json(self.folder / f"{fit.key}.json")
         except (FileNotFoundError, json.JSONDecodeError):
             return None
+        wanted = self.options.keep_weights and not record["reason"]
+        return None if wanted and not weights.card_path(self.weights_file(fit)).exists() else record
 
     def weights_file(self, fit: Fit) -> Path:
         """Return where the classifier of a fit is kept until the job is done."""
         return self.folder / f"{fit.key}.weights.safetensors"
 
 
-def people(data: Dataset) -> list[str]:
-    """List the patients of a dataset; where one is unknown, the hash of the image stands for him."""
-    return data.images["patient_id"].fillna(data.images["sha256"]).tolist()
+def image_names(data: Dataset) -> list[tuple[str, ...]]:
+    """Name every image by all that tells that another one is the same, or of the same person.
+
+    Returns
+    -------
+    list of tuple of str
+        By row: ``patient:ID`` and ``exam:ID`` where they are known, and ``image:SHA256`` of the pixels as given. The
+        dataset is no part of them: a patient of one hospital may be in two of its datasets.
+    """
+    columns = [(kind, data.images[column]) for kind, column in NAMES if column in data.images]
+    named = [[None if pd.isna(value) else f"{kind}:{value}" for value in values] for kind, values in columns]
+    return [tuple(name for name in names if name is not None) for names in zip(*named, strict=True)]
+
+
+def all_names(data: Dataset, rows: Iterable[int] | None = None) -> set[str]:
+    """Collect the names (:func:`image_names`) of these rows of a dataset, or of all."""
+    named = image_names(data)
+    return {name for row in (range(len(named)) if rows is None else rows) for name in named[row]}
+
+
+def refuse_shared(card: Mapping, data: Dataset, what: str, rows: Iterable[int] | None = None) -> None:
+    """Refuse weights if a patient, an exam or an image to evaluate has trained them.
+
+    Parameters
+    ----------
+    card : mapping
+        Of the weights.
+    data : Dataset
+    what : str
+        Names the weights.
+    rows : iterable of int, optional
+        Images to evaluate; all by default.
+
+    Raises
+    ------
+    LeakageError
+        Says how many of each kind, the first of them, and what to do if equal ids mean different people.
+    """
+    seen = set(card["participants"])
+    both = sorted(name for name in all_names(data, rows) if participant_hash(name) in seen)
+    if not both:
+        return
+    counts = Counter(name.split(":", 1)[0] for name in both)
+    shared = ", ".join(f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind, _ in NAMES if counts[kind])
+    first = next(name for kind, _ in NAMES for name in both if name.startswith(f"{kind}:"))
+    remedy = "Take them out of the dataset, or use weights that never saw them."
+    if set(counts) - {"image"}:
+        remedy += " If ids of unrelated people are equal by chance, as '1' is, give those of one dataset a prefix."
+    raise LeakageError(f"{shared} of dataset '{data.name}' trained {what}, the first is '{first}'. {remedy}")
 
 
 def digest_rows(pixels: np.ndarray) -> list[str]:

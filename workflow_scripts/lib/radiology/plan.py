@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from workflow_scripts.lib.models import heads, registry, unfreezing
 from workflow_scripts.lib.models.backbones import spec
 from workflow_scripts.lib.radiology import cells
+from workflow_scripts.lib.study.errors import StudyError
 
 FLOAT = 4  # bytes
 STATES = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}  # numbers an optimiser keeps for a parameter
@@ -53,13 +54,14 @@ def plan_grid(section: Mapping, grid: str, images: Mapping[str, tuple[int, int]]
     Raises
     ------
     StudyError
-        If a structure frees nothing new, or a backbone or head is impossible.
+        If a structure frees nothing new, or what another one of the grid does, or a backbone or head is impossible.
     """
     splits, rows = section.get("splits") or {}, []
     share = 1 - splits.get("validation", 0.15) - splits.get("test", 0.10)
     limit = section.get("cache_mb", 4000.0)
-    known = _Sizes(section)
-    for cell in cells.expand(section, grid):
+    known, members = _Sizes(section), cells.expand(section, grid)
+    check_structures(members, config_backbones(section), grid)
+    for cell in members:
         count, classes = images[cell["dataset"]]
         train = round(share * count)
         backbone, plan = known.backbone(cell["backbone"]), known.plan(cell["backbone"], cell["structure"])
@@ -77,9 +79,50 @@ def plan_grid(section: Mapping, grid: str, images: Mapping[str, tuple[int, int]]
     return pd.DataFrame(rows)[list(COLUMNS)]
 
 
+def check_structures(members: Iterable[Mapping], backbone_of: Callable[[Mapping], nn.Module], grid: str) -> None:
+    """Refuse structures that are unknown or free nothing new, and two of a grid that free the same.
+
+    Parameters
+    ----------
+    members : iterable of mapping
+        Cells.
+    backbone_of : callable
+        Gives the backbone of a cell (see :func:`without_numbers`).
+    grid : str
+        For messages.
+
+    Raises
+    ------
+    StudyError
+    """
+    one_of_each = {(cell["backbone"], cell["structure"]): cell for cell in members}
+    found: dict[tuple, str] = {}
+    for (backbone, structure), cell in one_of_each.items():
+        where = f"radiology.grids.{grid}, backbone {backbone}"
+        try:
+            groups = unfreezing.plan(backbone_of(cell), structure).groups
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from error
+        other = found.setdefault((backbone, groups), structure)
+        if other != structure:
+            raise StudyError(
+                f"{where}: structures '{other}' and '{structure}' free the same layers ({', '.join(groups)}). Leave "
+                "one of them out."
+            )
+
+
+def config_backbones(section: Mapping) -> Callable[[Mapping], nn.Module]:
+    """Give a function that builds the backbone of a cell as config section ``radiology`` says."""
+    return lambda cell: without_numbers(spec(cell["backbone"], section.get("backbones")))
+
+
+def without_numbers(architecture: Mapping) -> nn.Module:
+    """Build a backbone on the device meta, which holds shapes only; the same one again for the same architecture."""
+    return _without_numbers(json.dumps(architecture, sort_keys=True))
+
+
 @functools.lru_cache
 def _without_numbers(architecture: str) -> nn.Module:
-    """Build a backbone on the device meta, which holds shapes only."""
     with torch.device("meta"):
         return registry.build(json.loads(architecture)).eval()
 
@@ -91,7 +134,7 @@ class _Sizes:
         self.section, self._heads, self._plans, self._widths = section, {}, {}, {}
 
     def backbone(self, name: str) -> nn.Module:
-        return _without_numbers(json.dumps(spec(name, self.section.get("backbones"))))
+        return without_numbers(spec(name, self.section.get("backbones")))
 
     def plan(self, name: str, structure: str) -> unfreezing.Plan:
         if (name, structure) not in self._plans:

@@ -18,7 +18,7 @@ from workflow_scripts.lib.pretrain.optimize import Schedule
 from workflow_scripts.lib.radiology import augment
 from workflow_scripts.lib.radiology.cache import Cache, Frozen, Pictures
 from workflow_scripts.lib.radiology.dataset import Dataset
-from workflow_scripts.lib.radiology.job import digest_rows, people
+from workflow_scripts.lib.radiology.job import all_names, digest_rows
 from workflow_scripts.lib.radiology.level import MINUTES, CellLevel, Task
 from workflow_scripts.lib.radiology.splits import read_split
 from workflow_scripts.lib.study import ids, seeds
@@ -55,19 +55,22 @@ class Source:
         Names in config.
     entry : mapping
         ``radiology.weights.NAME`` of kind ``trained``: dataset, preprocessing, augment, and the schedule.
-    backbones : mapping
-        ``radiology.backbones``.
+    sizes : mapping or None
+        ``radiology.backbones.NAME``; None for a backbone that is built in.
     moves : augment.Moves
     seed : int
         Seed of the study.
+    code : str
+        Hash of the code; a checkpoint of other code is not gone on with.
     """
 
     weights: str
     backbone: str
     entry: Mapping
-    backbones: Mapping
+    sizes: Mapping | None
     moves: augment.Moves
     seed: int
+    code: str = ""
 
     @property
     def rule(self) -> str:
@@ -103,8 +106,9 @@ def train_backbone(
     splits : pandas.DataFrame
         Schema ``image_splits``.
     checkpoint, output : path
-        ``output`` is the ``.safetensors`` file. The card names all patients of the dataset (hashed; where a patient is
-        unknown, the hash of the image), so that a grid on one of them refuses these weights.
+        ``output`` is the ``.safetensors`` file. The card names all patients, exams and images of the dataset (hashed),
+        so that a grid on one of them refuses these weights. An interrupted training goes on from ``checkpoint`` and
+        gives the same bytes; one of other data, settings or code starts anew.
     device : torch.device
 
     Returns
@@ -121,9 +125,7 @@ def train_backbone(
     """
     level = _level(source, data, splits, device)
     rows, schedule = level.task.rows, source.schedule
-    known = {"pixels": digest_rows(data.pixels), "y": data.y.tolist(), "validation": rows["validation"].tolist()}
-    known |= {"moves": dataclasses.asdict(source.moves), "rule": source.rule, "entry": dict(source.entry)}
-    hooks = {"validate": level.validate, "tell": level.tell}
+    known, hooks = _identity(source, data, level), {"validate": level.validate, "tell": level.tell}
     log = train(level, level.step, len(rows["train"]), schedule, source.keys, device, checkpoint, known, **hooks)
     table = pd.DataFrame(log)[list(LOG)]
     chosen = next(row for row in log if row["chosen"])
@@ -131,7 +133,7 @@ def train_backbone(
         "input": {"size": data.size, "channels": 3, "dataset": data.name, "classes": data.classes},
         "intensity": f"pixels from 0 to 255 by rule {source.rule}: {RULES[source.rule].title}",
         "preprocessing": source.rule,
-        "participants": ids.participant_hashes(people(data)),
+        "participants": ids.participant_hashes(all_names(data)),
         "participants_known": True,
         "seed": source.seed,
         "metrics": {key: chosen[key] for key in ("epoch", "valid_accuracy", "valid_loss")},
@@ -141,11 +143,28 @@ def train_backbone(
     return table
 
 
+def _identity(source: Source, data: Dataset, level: SourceLevel) -> dict:
+    """Collect all that a training depends on beside its schedule and the names of its draws."""
+    return {
+        "code": source.code,
+        "entry": {key: value for key, value in source.entry.items() if key != "title"},
+        "rule": source.rule,
+        "moves": dataclasses.asdict(source.moves),
+        "architecture": level.classifier.architecture,
+        "pixels": digest_rows(data.pixels),
+        "shape": list(data.pixels.shape),
+        "images": data.images["image_id"].tolist(),  # moves are drawn by these, and by the dataset's name
+        "dataset": [data.name, data.classes, data.positive],
+        "y": data.y.tolist(),
+        **{name: members.tolist() for name, members in level.task.rows.items()},
+    }
+
+
 def _level(source: Source, data: Dataset, splits: pd.DataFrame, device: torch.device) -> SourceLevel:
     split = read_split(splits, data, "groups", 0)
     rows = {"train": np.sort(np.concatenate([split["train"], split["test"]])), "validation": split["validation"]}
     torch.manual_seed(seeds.derive_seed(*source.keys, "weights"))
-    backbone = registry.build(spec(source.backbone, source.backbones))
+    backbone = registry.build(spec(source.backbone, {source.backbone: dict(source.sizes)} if source.sizes else None))
     classifier = Classifier(backbone, {"name": "Linear", "classes": data.classes}).to(device)
     classifier.batch_norm = "adapted"
     classifier.train()

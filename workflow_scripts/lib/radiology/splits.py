@@ -178,6 +178,18 @@ def _refuse_classes(counts: np.ndarray, classes: np.ndarray, what: str) -> None:
     )
 
 
+def _refuse_given(found: np.ndarray, classes: np.ndarray, what: str) -> None:
+    """Refuse sets that the user gave for all images, unless each set has every class; ``found`` are images (s, k)."""
+    for name, own in zip(SETS, found, strict=True):
+        if not own.all():
+            lacks = f"no {name}" if not own.any() else f"no image of class {classes[own == 0][0]} for {name}"
+            source = "test" if name == "train" else "train"
+            raise StudyError(
+                f"{what}: the column set gives {lacks}. Leave some {source} rows n/a, whose sets are then drawn, or "
+                f"add {name} rows."
+            )
+
+
 def place_groups(
     groups: np.ndarray, y: np.ndarray, shares: Mapping[str, float], draw: np.random.Generator, what: str, given=None
 ) -> np.ndarray:
@@ -204,7 +216,7 @@ def place_groups(
     Raises
     ------
     StudyError
-        No draw put every class into every set.
+        No draw put every class into every set, or the user's sets, given for all images, lack one.
     LeakageError
         The user's sets part a group.
 
@@ -226,6 +238,10 @@ def place_groups(
         sets = np.asarray(given, dtype=object)[known].astype(str)
         refuse_shared_groups(names[place[known]], sets, what)
         fixed[place[known]] = [SETS.index(name) for name in sets]
+        if (fixed >= 0).all():
+            found = np.zeros((len(SETS), len(classes)))
+            np.add.at(found, fixed, counts)
+            _refuse_given(found, classes, what)
     portions = np.array([1 - shares["validation"] - shares["test"], shares["validation"], shares["test"]])
     targets = _targets(counts.sum(axis=0), portions)
     if ((counts > 0).sum(axis=0) >= len(SETS)).all():
@@ -260,16 +276,19 @@ def draw_splits(images: pd.DataFrame, groups: pd.DataFrame, options: Mapping, se
 
     Raises
     ------
-    StudyError, LeakageError
+    StudyError
+        No image of a class is kept, or see :func:`place_groups`.
+    LeakageError
         See :func:`place_groups`.
     """
     table = images[["image_id", "y", "split_given"]].merge(groups[groups["kept"]], on="image_id", validate="1:1")
     table = table.sort_values("image_id").reset_index(drop=True)
+    _refuse_lost(images["y"], table["y"], dataset)
     given = table["split_given"].where(table["split_given"].notna(), None)
     given = given if table["split_given"].notna().any() else None
     if given is not None:
         known = given.notna()
-        refuse_shared_groups(table["group"][known], given[known], f"dataset '{dataset}', sets given (column split)")
+        refuse_shared_groups(table["group"][known], given[known], f"dataset '{dataset}', sets given (column set)")
     parts = []
     for grouping in GROUPINGS:
         kept_together = table["group"] if grouping == "groups" else table["image_id"]
@@ -282,6 +301,17 @@ def draw_splits(images: pd.DataFrame, groups: pd.DataFrame, options: Mapping, se
     drawn = pd.concat(parts, ignore_index=True)[COLUMNS]
     log_leaks(drawn, dataset)
     return drawn
+
+
+def _refuse_lost(all_y: pd.Series, kept_y: pd.Series, dataset: str) -> None:
+    """Refuse a dataset whose conflicting labels have taken every image of a class."""
+    lost = sorted(set(all_y) - set(kept_y))
+    if lost:
+        found = ", ".join(f"class {name} ({int((all_y == name).sum())} images)" for name in lost)
+        raise StudyError(
+            f"dataset '{dataset}': no image of {found} is kept, since copies of each carry another class. They "
+            "stand in conflicts.tsv of group_images: correct their labels, or drop the wrong copies."
+        )
 
 
 def log_leaks(drawn: pd.DataFrame, dataset: str) -> None:
