@@ -67,7 +67,7 @@ def check_grids(section: dict) -> list[str]:
         One message with every fault: a grid, dataset, weights or backbone that does not exist, a file of weights
         that is not there, more splits than are drawn, limits of pairs in the wrong order.
     """
-    if faults := list(_faults(section)):
+    if faults := list(dict.fromkeys(_faults(section))):
         raise StudyError("config: " + "\n        ".join(faults))
     needed = [cells.needs(cells.expand(section, grid)) for grid in section["use"]]
     found = {name for need in needed for name in need["datasets"]}
