@@ -15,6 +15,7 @@ LONGEST = [
     "workflow/test_refusals.py",
     "workflow/test_real.py",
     "slurm/test_slurm.py",
+    "workflow/test_images.py",
     "workflow/test_open.py",
     "workflow/test_tools.py",
     "imaging/test_registration.py",
