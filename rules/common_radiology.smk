@@ -33,9 +33,7 @@ def weights_of_kind(*kinds):
 
 def chunk_needs(wildcards):
     """Tell what the cells of a job read."""
-    return cells.needs(
-        cells.chunk_cells(config["radiology"], wildcards.grid, wildcards.chunk)
-    )
+    return cells.needs(chunk_fits(wildcards))
 
 
 def grid_parts(ending):
@@ -110,9 +108,8 @@ def dataset_state(wildcards):
     """Hash what tells whether a user's own files have changed; those the study makes are watched as files."""
     if dataset_table(wildcards):
         return "made by the study"
-    from workflow_scripts.lib.radiology.inputs import (
-        hash_state,
-    )  # pandas, which parsing needs not wait for
+    # here, since parsing needs not wait for pandas
+    from workflow_scripts.lib.radiology.inputs import hash_state
 
     return hash_state(
         wildcards.dataset, config["radiology"]["datasets"][wildcards.dataset]
@@ -161,14 +158,6 @@ def grouping_weights(wildcards):
     trained_on = config["radiology"]["weights"][weights].get("dataset")
     return (
         [] if trained_on == wildcards.dataset else backbone_weights(weights, backbone)
-    )
-
-
-def kept_weights(wildcards):
-    """List the folders of kept classifiers of a grid."""
-    return expand(
-        f"results/radiology/fit_cells/{wildcards.grid}/{{chunk}}.weights",
-        chunk=cells.chunks(config["radiology"], wildcards.grid),
     )
 
 

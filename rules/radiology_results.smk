@@ -80,7 +80,7 @@ rule compare_grid:
 rule explain_grid:
     """Show where the kept classifiers of a grid look, and whether that means anything."""
     input:
-        weights=kept_weights,
+        weights=grid_parts("weights"),
         images=lambda w: expand(
             "results/radiology/index_images/{dataset}/images.tsv",
             dataset=grid_datasets(w.grid),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tests.models.backbone_recipe import planted
 from tests.models.small_backbones import CONFIG, build, images, moved, shared, snapshot
 from workflow_scripts.lib.models import registry
-from workflow_scripts.lib.models.backbone_keys import adapt, check_outputs, read_backbone, recipe_images, translate
+from workflow_scripts.lib.models.backbone_keys import check_outputs, read_backbone, recipe_images, translate
 from workflow_scripts.lib.models.backbone_weights import import_backbone
 from workflow_scripts.lib.models.backbones import spec
 from workflow_scripts.lib.models.weights import load_any
@@ -108,7 +108,7 @@ def test_names_of_the_published_wrapper():
         names = wrapped(torchvision(backbone))
         assert len(names) == count and shown <= set(names)
         zeros = {key: torch.zeros(()).expand(tensor.shape) for key, tensor in names.items()}
-        assert set(adapt(zeros, backbone, "file")) == set(backbone.state_dict())
+        assert set(translate(zeros, backbone, "file").tensors) == set(backbone.state_dict())
 
 
 def test_what_falls_away_is_said(caplog):
@@ -122,7 +122,7 @@ def test_what_falls_away_is_said(caplog):
 def test_half_precision_becomes_single():
     backbone = build("small")
     state = {name: tensor.half() if tensor.ndim else tensor for name, tensor in torchvision(backbone).items()}
-    tensors = adapt(state, backbone, "file")
+    tensors = translate(state, backbone, "file").tensors
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32, torch.int64}
 
 
@@ -173,7 +173,7 @@ def test_anything_that_does_not_fit_is_refused(name, change, message):
     backbone = build(name)
     before = snapshot(backbone)
     with pytest.raises(StudyError, match=message):
-        backbone.load_state_dict(adapt(change(torchvision(backbone)), backbone, "file"))
+        backbone.load_state_dict(translate(change(torchvision(backbone)), backbone, "file").tensors)
     assert not moved(backbone, before)
 
 
@@ -208,7 +208,7 @@ DEEPER = {
 def test_weights_of_another_network_are_refused(name, other, message, rename):
     state = rename(torchvision(registry.build(other)))
     with pytest.raises(StudyError, match=message):
-        adapt(state, shared(name), "file")
+        translate(state, shared(name), "file")
 
 
 def test_files_are_read_without_running_them(tmp_path):

@@ -117,7 +117,8 @@ def test_grids_of_the_default_study_need_its_datasets_and_those_that_weights_are
         ),
         (
             {"grids": {"best": {"settings": {"backbone": "ResNet18"}}}},
-            "radiology.grids.best: backbone 'ResNet18' is not known. Known: small, dense_small, shallow, ResNet50, DenseNet121.",
+            "radiology.grids.best: backbone 'ResNet18' is not known. "
+            "Known: small, dense_small, shallow, ResNet50, DenseNet121.",
         ),
         (
             {"weights": {"random": {"kind": "files", "files": {"small": "gone.pt", "dense_small": "gone.pt"}}}},

@@ -134,3 +134,15 @@ def test_real_copies_are_found():
     assert (whole == 1).all()  # no group of the manifest is parted
     # one picture under both classes, three times
     assert (~joined["groups"]["kept"]).sum() == 8
+
+
+def test_features_only_add_candidates():
+    rng = np.random.default_rng(5)
+    images = draw_speckle(12, 64, 5)
+    images = np.stack([*images, change(images[3], "cropped", rng), change(images[7], "mirrored", rng)])
+    alone, checked = groups.find_copies(images, OPTIONS)
+    assert {(3, 12), (7, 13)} <= set(zip(alone["a"], alone["b"], strict=True))
+    features = [("none", rng.standard_normal((len(images), 8)))]  # that say nothing of copies
+    beside, more = groups.find_copies(images, OPTIONS, features)
+    assert more > checked
+    assert list(zip(beside["a"], beside["b"], strict=True)) == list(zip(alone["a"], alone["b"], strict=True))

@@ -55,11 +55,6 @@ class Adapted:
     counters: int
 
 
-def adapt(tensors: dict[str, torch.Tensor], backbone: Backbone, source: str) -> dict[str, torch.Tensor]:
-    """Give a file's tensors the names of a backbone; see :func:`translate`."""
-    return translate(tensors, backbone, source).tensors
-
-
 def translate(tensors: dict[str, torch.Tensor], backbone: Backbone, source: str) -> Adapted:
     """Give a file's tensors the names of a backbone.
 

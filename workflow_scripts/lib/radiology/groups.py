@@ -31,7 +31,8 @@ def find_copies(images: np.ndarray, options: Mapping, views: Iterable | None = N
     options : mapping
         Config ``radiology.grouping``: bits, distance, crops, neighbours, correlation.
     views : iterable, optional
-        Features as :func:`neighbours.find_candidates` wants them; thumbnails if left out.
+        Features as :func:`neighbours.find_candidates` wants them, whose nearest images are tried beside those of
+        thumbnails.
 
     Returns
     -------
@@ -41,9 +42,11 @@ def find_copies(images: np.ndarray, options: Mapping, views: Iterable | None = N
         Number of candidates.
     """
     hashed = find_pairs(images, options["bits"], options["distance"], options["crops"])
-    near = find_candidates(thumbnails(images, options["crops"]) if views is None else views, options["neighbours"])
+    # every candidate is checked below, so that features can only add pairs; alone they would miss crops
+    sources = [thumbnails(images, options["crops"])] + ([] if views is None else [views])
+    near = [find_candidates(source, options["neighbours"]) for source in sources]
     # a pair may be a candidate twice, mirrored and not: both are tried, since only one is the true way
-    candidates = pd.concat([hashed, near], ignore_index=True).drop_duplicates(["a", "b", "flip"])
+    candidates = pd.concat([hashed, *near], ignore_index=True).drop_duplicates(["a", "b", "flip"])
     candidates = candidates.astype({"a": int, "b": int})  # of none, pandas makes other numbers
     aligner = Aligner(images)
     correlations = []
